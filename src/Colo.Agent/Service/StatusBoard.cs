@@ -14,7 +14,16 @@ public sealed class StatusBoard
     private readonly Lock guard = new();
     private readonly List<Watcher> watchers = [];
 
-    public IReadOnlyCollection<VolumeStatus> All => [.. latest.Values];
+    public bool IsWatched
+    {
+        get
+        {
+            lock (guard)
+            {
+                return watchers.Count > 0;
+            }
+        }
+    }
 
     /// <summary>Posts a status that nobody changes afterwards.</summary>
     public void Post(VolumeStatus status)
