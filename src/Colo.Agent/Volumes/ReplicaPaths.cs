@@ -6,7 +6,7 @@ namespace Colo.Agent.Volumes;
 /// <summary>Where the parts of one replica lie. Paths stay the same over restarts: guests and adoption rely on it.</summary>
 public sealed class ReplicaPaths
 {
-    public const string StateFileName = "replica.json";
+    public const string StateFileName = "replica.state";
 
     private readonly AgentOptions options;
     private readonly string uid;

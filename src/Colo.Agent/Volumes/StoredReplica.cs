@@ -1,10 +1,11 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Colo.Linux;
 
 namespace Colo.Agent.Volumes;
 
 /// <summary>What a replica must remember over the death of its agent; kept beside its disk, written atomically at each change.</summary>
-public sealed record ReplicaState
+public sealed record StoredReplica
 {
     /// <summary>Raised when an older agent could misread the file; an agent refuses a version above its own.</summary>
     public const int CurrentVersion = 1;
@@ -28,8 +29,17 @@ public sealed record ReplicaState
     /// <summary>Release was called: a restart leaves the files alone.</summary>
     public bool Released { get; init; }
 
+    /// <summary>The disk file was made: without it, a missing disk is one that is not made yet; with it, one that was lost.</summary>
+    public bool DiskCreated { get; init; }
+
     /// <summary>Secondary: the epoch pair that is in use.</summary>
     public long Epoch { get; init; } = 1;
+
+    /// <summary>Names an unbroken life of this copy: new where writes that were answered may have been lost (the machine went down).</summary>
+    public string Generation { get; init; } = "";
+
+    /// <summary>Primary: the generation of the secondary that was last in sync with it; with another one, only a full copy will do.</summary>
+    public string PeerGeneration { get; init; } = "";
 
     /// <summary>Checkpoints completed under this term.</summary>
     public long CheckpointSequence { get; init; }
@@ -41,45 +51,43 @@ public sealed record ReplicaState
     public string BootId { get; init; } = "";
 }
 
-/// <summary>Reads and writes <see cref="ReplicaState"/>.</summary>
-public static class ReplicaStateFile
+/// <summary>Reads and writes the state of one replica; owned by whoever opens and closes it.</summary>
+public sealed class StoredReplicaFile(string path)
 {
-    private const int MaxBytes = 256 << 10;
+    private readonly AtomicFile file = new(path, "replica");
 
     /// <exception cref="VolumeFaultException">Damaged: not readable as a state of this version or an older one.</exception>
     /// <returns>null where there is none.</returns>
-    public static ReplicaState? Read(string path)
+    public StoredReplica? Read()
     {
         try
         {
-            FileInfo file = new(path);
-            if (!file.Exists)
+            if (file.Read() is not { } content)
             {
                 return null;
             }
 
-            if (file.Length > MaxBytes)
-            {
-                throw new VolumeFaultException(VolumeFaultKind.Damaged, $"{path}: {file.Length} bytes, at most {MaxBytes}");
-            }
-
-            ReplicaState state = JsonSerializer.Deserialize(File.ReadAllBytes(path), ReplicaStateJson.Default.ReplicaState)
-                ?? throw new JsonException("null");
-            return Checked(path, state);
+            return Checked(file.Path, JsonSerializer.Deserialize(content.Bytes.Span, StoredReplicaJson.Default.StoredReplica)
+                ?? throw new JsonException("null"));
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {
-            throw new VolumeFaultException(VolumeFaultKind.Damaged, $"{path} is no replica state: {e.Message}", e);
+            throw new VolumeFaultException(VolumeFaultKind.Damaged, $"{file.Path} is no replica state: {e.Message}", e);
+        }
+        catch (StateFileException e) when (e.Error != StateFileError.Io)
+        {
+            throw new VolumeFaultException(VolumeFaultKind.Damaged, e.Message, e);
         }
     }
 
-    public static void Write(string path, ReplicaState state) =>
-        Colo.Linux.AtomicFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(state, ReplicaStateJson.Default.ReplicaState));
+    /// <summary>Durable when it returns.</summary>
+    public void Write(StoredReplica state) =>
+        file.Write(JsonSerializer.SerializeToUtf8Bytes(state, StoredReplicaJson.Default.StoredReplica));
 
-    private static ReplicaState Checked(string path, ReplicaState state)
+    private static StoredReplica Checked(string path, StoredReplica state)
     {
         string? fault =
-            state.Version > ReplicaState.CurrentVersion ? $"version {state.Version} is newer than this agent ({ReplicaState.CurrentVersion})"
+            state.Version > StoredReplica.CurrentVersion ? $"version {state.Version} is newer than this agent ({StoredReplica.CurrentVersion})"
             : state.Version < 1 ? $"version {state.Version} does not exist"
             : state.Spec is not { Uid: not null, Name: not null, Namespace: not null, Pool: not null, Buffer: not null, ArbiterDirectory: not null }
                 ? "spec is incomplete"
@@ -95,5 +103,5 @@ public static class ReplicaStateFile
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     UseStringEnumConverter = true,
     WriteIndented = true)]
-[JsonSerializable(typeof(ReplicaState))]
-internal sealed partial class ReplicaStateJson : JsonSerializerContext;
+[JsonSerializable(typeof(StoredReplica))]
+internal sealed partial class StoredReplicaJson : JsonSerializerContext;
