@@ -15,7 +15,8 @@ public sealed class NbdClientDevice : IBlockDevice
     /// <summary>Without extended headers a length is 32 bits; a power of two keeps every piece aligned.</summary>
     private const long MaxCompactLengthBytes = 1L << 30;
 
-    private readonly NbdClientOptions options;
+    private const int MaxPiecesAtOnce = 256;
+
     private readonly RequestPipeline pipeline;
     private readonly ConnectionLoop loop;
     private readonly int maxPayloadBytes;
@@ -25,7 +26,7 @@ public sealed class NbdClientDevice : IBlockDevice
 
     private NbdClientDevice(NbdClientOptions options, RequestPipeline pipeline, ConnectionLoop loop, NbdExportInfo export)
     {
-        (this.options, this.pipeline, this.loop, Export) = (options, pipeline, loop, export);
+        (this.pipeline, this.loop, Export) = (pipeline, loop, export);
         uint minimum = export.MinimumBlockBytes;
         alignmentMask = minimum - 1;
         LengthBytes = (long)export.SizeBytes & ~(long)alignmentMask;
@@ -280,17 +281,29 @@ public sealed class NbdClientDevice : IBlockDevice
 
     private async ValueTask<BlockStatus> EffectInPiecesAsync(NbdCommand command, NbdCommandFlags flags, BlockRange range)
     {
-        PieceList pieces = new(range.Length, maxEffectBytes);
-        using (IoBatch.Begin())
+        // In windows: without extended headers a disk of many TiB would be many thousand pieces.
+        long windowBytes = maxEffectBytes * MaxPiecesAtOnce;
+        for (long window = 0; window < range.Length; window += windowBytes)
         {
-            for (long done = 0; done < range.Length; done += maxEffectBytes)
+            long windowLength = Math.Min(windowBytes, range.Length - window);
+            PieceList pieces = new(windowLength, maxEffectBytes);
+            using (IoBatch.Begin())
             {
-                long length = Math.Min(maxEffectBytes, range.Length - done);
-                pieces.Add(pipeline.Submit(pipeline.Rent(command, flags, range.Offset + done, length)));
+                for (long done = 0; done < windowLength; done += maxEffectBytes)
+                {
+                    long length = Math.Min(maxEffectBytes, windowLength - done);
+                    pieces.Add(pipeline.Submit(pipeline.Rent(command, flags, range.Offset + window + done, length)));
+                }
+            }
+
+            BlockStatus status = await pieces.WhenAllAsync();
+            if (status != BlockStatus.Ok)
+            {
+                return status;
             }
         }
 
-        return await pieces.WhenAllAsync();
+        return BlockStatus.Ok;
     }
 
     /// <summary>For a server without WRITE_ZEROES. One piece at a time: the range may be the whole disk.</summary>

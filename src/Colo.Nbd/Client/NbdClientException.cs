@@ -34,6 +34,9 @@ public enum NbdClientErrorKind
 
     /// <summary>Disposed by its owner.</summary>
     Closed,
+
+    /// <summary>A fault of this client.</summary>
+    InternalFault,
 }
 
 /// <summary>A connection could not be made, or ended, and why.</summary>

@@ -38,9 +38,9 @@ public sealed record ReconnectPolicy
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfNegative(MaxAttempts);
-        ArgumentOutOfRangeException.ThrowIfNegative(InitialDelay, nameof(InitialDelay));
+        ArgumentOutOfRangeException.ThrowIfLessThan(InitialDelay, TimeSpan.Zero, nameof(InitialDelay));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDelay, InitialDelay, nameof(MaxDelay));
-        ArgumentOutOfRangeException.ThrowIfNegative(Deadline, nameof(Deadline));
+        ArgumentOutOfRangeException.ThrowIfLessThan(Deadline, TimeSpan.Zero, nameof(Deadline));
         ArgumentOutOfRangeException.ThrowIfNegative(Jitter);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Jitter, 1);
     }
