@@ -217,6 +217,8 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         return status;
     }
 
+    private void Confirm(ReplicaSpec spec) => RecordCheck.Require(spec, parts.Options.NodeName);
+
     private async Task<bool> PrepareLockedAsync(ReplicaSpec spec, CreatePolicy policy)
     {
         file ??= new(paths.State);
@@ -347,4 +349,240 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             Save(known with { DiskCreated = true });
         }
     }
+
+    /// <summary>Asks the arbiter before a primary serves; without an answer, goes on asking in the background.</summary>
+    private bool IsConfirmed()
+    {
+        (RecordVerdict verdict, string reason) = RecordCheck.ForPrimary(state!.Spec, parts.Options.NodeName);
+        switch (verdict)
+        {
+            case RecordVerdict.Confirmed:
+                return true;
+            case RecordVerdict.Superseded:
+                Fence(reason);
+                return false;
+            default:
+                log.WaitingForArbiter(uid, state.Spec.Term, reason);
+                if (confirming.IsCompleted)
+                {
+                    confirming = ConfirmLaterAsync(state.Spec.Term);
+                }
+
+                return false;
+        }
+    }
+
+    private async Task ConfirmLaterAsync(long term)
+    {
+        try
+        {
+            using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds), parts.Time);
+            while (await timer.WaitForNextTickAsync(closing.Token))
+            {
+                (RecordVerdict verdict, _) = RecordCheck.ForPrimary(state!.Spec, parts.Options.NodeName);
+                if (verdict != RecordVerdict.Unknown)
+                {
+                    await SerialAsync(
+                        async () =>
+                        {
+                            if (state is { Released: false } known && known.Spec.Term == term && primary is null && secondary is null)
+                            {
+                                await OpenAsync("confirmed by the arbiter");
+                            }
+                        },
+                        closing.Token);
+                    return;
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The process ends; the next one asks again.
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            Fault(e.Message);
+        }
+    }
+
+    /// <summary>A newer term exists: nothing is served any more, and no restart forgets it.</summary>
+    private void Fence(string reason)
+    {
+        fenced = true;
+        fault = reason;
+        log.Fenced(uid, state!.Spec.Term, reason);
+    }
+
+    private async Task AttachLockedAsync(PeerSpec? peer, ResyncMode resync, CancellationToken token)
+    {
+        PrimaryService source = Primary();
+        PeerSpec target = peer ?? state!.Spec.Peer
+            ?? throw new VolumeFaultException(VolumeFaultKind.InvalidArgument, "peer: neither this call nor Prepare names one");
+        Save(state! with { Spec = state.Spec with { Peer = target }, Stopped = false });
+        await source.AttachAsync(target, resync, token);
+        Save(state! with { Started = true });
+    }
+
+    private async Task PromoteAsync(long term, RecoveryPoint asked)
+    {
+        ReplicaSpec spec = state!.Spec with
+        {
+            Term = term,
+            Role = Role.Primary,
+            Peer = null,
+            RecoveryPoint = asked == RecoveryPoint.Unspecified ? state.Spec.RecoveryPoint : asked,
+        };
+        if (term == state.Spec.Term)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Precondition, $"promotion needs a term above {term}, which the arbiter's record must show");
+        }
+
+        RecordCheck.Require(spec with { PlainExportName = "" }, parts.Options.NodeName);
+        long start = parts.Time.GetTimestamp();
+        StoredReplica before = state;
+        Save(before with { Spec = spec, HighestTerm = term, Promoting = true, CheckpointSequence = 0 });
+        SecondaryService target = secondary!;
+        try
+        {
+            primary = await target.PromoteAsync(spec);
+            secondary = null;
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            await CloseServiceAsync("promotion failed", TimeSpan.Zero);
+            Fault($"promotion failed: {e.Message}");
+            throw new VolumeFaultException(VolumeFaultKind.Failed, $"promotion failed: {e.Message}", e);
+        }
+
+        TimeSpan took = parts.Time.GetElapsedTime(start);
+        primary.PromotedIn(took);
+        log.Promoted(uid, term, spec.RecoveryPoint.ToString(), took.TotalMilliseconds);
+    }
+
+    /// <summary>Closes whichever service is open; the state says Clean only where it drained and flushed.</summary>
+    private async Task CloseServiceAsync(string why, TimeSpan drain)
+    {
+        bool clean = true;
+        bool wasOpen = primary is not null || secondary is not null;
+        if (primary is { } source)
+        {
+            clean = await source.CloseAsync(drain);
+            primary = null;
+        }
+
+        if (secondary is { } target)
+        {
+            clean = await target.CloseAsync(drain);
+            secondary = null;
+        }
+
+        if (wasOpen && state is { } known)
+        {
+            Save(known with { Clean = clean });
+            log.Closed(uid, known.Spec.Term, why);
+        }
+    }
+
+    /// <summary>Durable before anything acts on it. Services call it too (epochs, checkpoints).</summary>
+    private void Save(StoredReplica next)
+    {
+        (file ??= new(paths.State)).Write(next);
+        state = next;
+    }
+
+    /// <exception cref="VolumeFaultException">the call is of an older term than one seen before, or of a newer one than is open.</exception>
+    private void Admit(long term, bool mayRaise = false)
+    {
+        if (state is not { } known)
+        {
+            return;
+        }
+
+        if (term < known.HighestTerm)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.StaleTerm, $"term {term} of volume {uid} is over: node {parts.Options.NodeName} has seen term {known.HighestTerm}");
+        }
+
+        if (term > known.Spec.Term && !mayRaise)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Precondition,
+                $"the replica of volume {uid} is of term {known.Spec.Term}: Prepare (or Stop with failover) it under term {term} first");
+        }
+    }
+
+    private void RequireSame(ReplicaSpec known, ReplicaSpec wanted, CreatePolicy policy)
+    {
+        string? difference =
+            policy == CreatePolicy.MustBeNew ? "a replica exists"
+            : known.SizeBytes != wanted.SizeBytes ? $"the replica has size_bytes {known.SizeBytes}, not {wanted.SizeBytes}"
+            : known.Pool != wanted.Pool ? $"the replica lies in pool {known.Pool}, not {wanted.Pool}"
+            : (known.Namespace, known.Name) != (wanted.Namespace, wanted.Name)
+                ? $"uid {uid} is {known.Namespace}/{known.Name}, not {wanted.Namespace}/{wanted.Name}"
+            : null;
+        if (difference is not null)
+        {
+            throw new VolumeFaultException(VolumeFaultKind.AlreadyExists, $"volume {uid}: {difference}");
+        }
+
+        if (known.Term == wanted.Term && known.Role != wanted.Role)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Precondition, $"volume {uid} is {known.Role} under term {known.Term}: another role needs a higher term");
+        }
+
+        if (secondary is { IsReplicating: true } && wanted.Role == Role.Primary)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Precondition, $"volume {uid} is a running secondary: Stop with failover promotes it, by its recovery point");
+        }
+    }
+
+    private PrimaryService Primary() => primary ?? throw NotServing();
+
+    private VolumeFaultException NotServing() => new(
+        VolumeFaultKind.Precondition,
+        fault is not null ? $"volume {uid} is out of service: {fault}"
+        : secondary is not null ? $"volume {uid} is a secondary here: this call is for its primary"
+        : primary is not null ? $"volume {uid} is a primary here: this call is for its secondary"
+        : $"volume {uid} waits for the arbiter");
+
+    private Task SerialAsync(Func<Task> work) => SerialAsync(work, CancellationToken.None);
+
+    private async Task SerialAsync(Func<Task> work, CancellationToken token)
+    {
+        await gate.WaitAsync(token);
+        try
+        {
+            await work();
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    private static void DeleteDirectory(string directory)
+    {
+        if (Directory.Exists(directory))
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static bool IsExpected(Exception e) =>
+        e is IOException or UnauthorizedAccessException or VolumeFaultException or Qcow2Exception or InvalidDataException;
+
+    private static VolumeFaultException ToFault(Exception e) => new(
+        e switch
+        {
+            FileOpenException { Error: FileOpenError.NoSpace } => VolumeFaultKind.Exhausted,
+            FileOpenException { Error: FileOpenError.Locked } => VolumeFaultKind.Precondition,
+            Qcow2Exception or InvalidDataException or StateFileException => VolumeFaultKind.Damaged,
+            _ => VolumeFaultKind.Failed,
+        },
+        e.Message,
+        e);
 }
