@@ -1,4 +1,5 @@
 using Colo.Agent.Volumes;
+using Colo.Replication;
 
 namespace Colo.Agent;
 
@@ -32,11 +33,8 @@ internal static partial class AgentLog
     [LoggerMessage(1201, LogLevel.Error, "{Method} failed")]
     public static partial void CallFailed(this ILogger log, Exception cause, string method);
 
-    [LoggerMessage(1300, LogLevel.Information, "volume {Volume} term {Term}: created as {Role}")]
-    public static partial void Created(this ILogger log, string volume, long term, string role);
-
     [LoggerMessage(1301, LogLevel.Information, "volume {Volume} term {Term}: opened as {Role}, {How}")]
-    public static partial void Opened(this ILogger log, string volume, long term, string role, string how);
+    public static partial void Opened(this ILogger log, string volume, long term, AgentApi.Role role, string how);
 
     [LoggerMessage(1302, LogLevel.Error, "volume {Volume}: faulted, other volumes go on: {Reason}")]
     public static partial void Faulted(this ILogger log, string volume, string reason);
@@ -47,17 +45,11 @@ internal static partial class AgentLog
     [LoggerMessage(1304, LogLevel.Information, "volume {Volume}: deleted")]
     public static partial void Deleted(this ILogger log, string volume);
 
-    [LoggerMessage(1305, LogLevel.Error, "volume {Volume} term {Term}: fenced, it serves nothing any more: {Reason}")]
-    public static partial void Fenced(this ILogger log, string volume, long term, string reason);
-
-    [LoggerMessage(1306, LogLevel.Warning, "volume {Volume} term {Term}: I/O is held until the arbiter answers: {Reason}")]
-    public static partial void WaitingForArbiter(this ILogger log, string volume, long term, string reason);
-
     [LoggerMessage(1307, LogLevel.Information, "volume {Volume} term {Term}: promoted, recovery point {RecoveryPoint}, serving after {Milliseconds} ms")]
-    public static partial void Promoted(this ILogger log, string volume, long term, string recoveryPoint, double milliseconds);
+    public static partial void Promoted(this ILogger log, string volume, long term, AgentApi.RecoveryPoint recoveryPoint, double milliseconds);
 
-    [LoggerMessage(1400, LogLevel.Information, "volume {Volume} term {Term}: {From} -> {To}")]
-    public static partial void StateChanged(this ILogger log, string volume, long term, string from, string to);
+    [LoggerMessage(1400, LogLevel.Information, "volume {Volume} term {Term}: {From} -> {To} {Reason}")]
+    public static partial void StateChanged(this ILogger log, string volume, long term, string from, string to, string reason);
 
     [LoggerMessage(1401, LogLevel.Warning, "volume {Volume} term {Term}: secondary at {Peer} not attached, will try again: {Reason}")]
     public static partial void AttachFailed(this ILogger log, string volume, long term, string peer, string reason);
@@ -65,9 +57,22 @@ internal static partial class AgentLog
     [LoggerMessage(1402, LogLevel.Warning, "replication connection for {Export} refused: {Reason}")]
     public static partial void ReplicationRefused(this ILogger log, string export, string reason);
 
-    [LoggerMessage(1403, LogLevel.Warning, "volume {Volume} term {Term}: buffer at {Percent}% of its limit, a checkpoint is forced")]
-    public static partial void BufferPressure(this ILogger log, string volume, long term, int percent);
+    [LoggerMessage(1403, LogLevel.Warning, "volume {Volume} term {Term}: the buffer asks for a checkpoint ({Reason})")]
+    public static partial void BufferPressure(this ILogger log, string volume, long term, CheckpointReason reason);
 
     [LoggerMessage(1404, LogLevel.Error, "volume {Volume} term {Term}: error {Number} {Name}: {Message}")]
     public static partial void ErrorLatched(this ILogger log, string volume, long term, int number, string name, string message);
+
+    [LoggerMessage(1405, LogLevel.Information, "volume {Volume} term {Term}: record: primary {Primary}, secondary {Secondary} {State}")]
+    public static partial void RecordChanged(
+        this ILogger log, string volume, long term, string primary, string secondary, SecondaryState state);
+
+    [LoggerMessage(1406, LogLevel.Information, "volume {Volume} term {Term}: secondary {Peer} attached, resync {Mode}")]
+    public static partial void Attached(this ILogger log, string volume, long term, string peer, ResyncMode mode);
+
+    [LoggerMessage(1407, LogLevel.Warning, "volume {Volume} term {Term}: checkpoint failed: {Reason}")]
+    public static partial void CheckpointFailed(this ILogger log, string volume, long term, string reason);
+
+    [LoggerMessage(1408, LogLevel.Error, "volume {Volume} term {Term}: the buffer of the failover was not committed; served from both, call Stop again")]
+    public static partial void CommitFailed(this ILogger log, string volume, long term);
 }

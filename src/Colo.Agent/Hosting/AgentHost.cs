@@ -88,6 +88,7 @@ public static class AgentHost
         builder.Services.AddSingleton<BoundAddresses>();
         builder.Services.AddSingleton<ReplicationExports>();
         builder.Services.AddSingleton<NbdListeners>();
+        builder.Services.AddSingleton<VolumeParts>();
         builder.Services.AddSingleton<VolumeCatalog>();
         builder.Services.AddSingleton<IVolumes>(services => services.GetRequiredService<VolumeCatalog>());
         builder.Services.AddHostedService(services => services.GetRequiredService<VolumeCatalog>());
@@ -99,6 +100,7 @@ public static class AgentHost
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<PrepareParser>();
         builder.Services.AddSingleton<StatusBoard>();
+        builder.Services.AddHostedService<StatusPump>();
     }
 
     private static void AddAgentMetrics(this WebApplicationBuilder builder)

@@ -34,9 +34,9 @@ public sealed class QmpSecondary(string address, TimeSpan timeout)
                 await ReadAnswerAsync(reader, "return", limit.Token);
             }
         }
-        catch (OperationCanceledException) when (!token.IsCancellationRequested)
+        catch (OperationCanceledException e) when (!token.IsCancellationRequested)
         {
-            throw new IOException($"QMP at {address} did not answer within {timeout}");
+            throw new IOException($"QMP at {address} did not answer within {timeout}", e);
         }
         catch (SocketException e)
         {

@@ -2,38 +2,10 @@ using Colo.AgentApi;
 
 namespace Colo.Agent.Volumes;
 
-/// <summary>What the arbiter's record says about a replica that wants to serve.</summary>
-public enum RecordVerdict
-{
-    Confirmed,
-
-    /// <summary>No answer: hold and ask again, never guess.</summary>
-    Unknown,
-
-    /// <summary>A newer term, or another primary: this replica must not serve.</summary>
-    Superseded,
-}
-
-/// <summary>Compares a replica's role and term with the arbiter's record, in one place for Prepare, promotion and adoption.</summary>
+/// <summary>Compares a replica's role and term with the arbiter's record, in one place for Prepare and promotion. (Adoption needs none: a
+/// primary replica asks its arbiter by itself, and holds until it has its answer.).</summary>
 public static class RecordCheck
 {
-    public static (RecordVerdict Verdict, string Reason) ForPrimary(ReplicaSpec spec, string node)
-    {
-        try
-        {
-            VolumeRecord? record = new VolumeRecordFile(spec.ArbiterDirectory, spec.Uid).Read();
-            return record is null ? (RecordVerdict.Unknown, $"no record in {spec.ArbiterDirectory}")
-                : record.Term == spec.Term && record.Primary == node ? (RecordVerdict.Confirmed, "")
-                : record.Term < spec.Term
-                    ? (RecordVerdict.Unknown, $"the record is of term {record.Term}, below {spec.Term}: it was put back from an old copy")
-                : (RecordVerdict.Superseded, $"the record names {record.Primary} primary under term {record.Term}");
-        }
-        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
-        {
-            return (RecordVerdict.Unknown, e.Message);
-        }
-    }
-
     /// <exception cref="VolumeFaultException">the record does not let this node have the role under the term.</exception>
     public static void Require(ReplicaSpec spec, string node)
     {

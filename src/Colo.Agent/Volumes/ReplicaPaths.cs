@@ -1,5 +1,6 @@
 using Colo.Agent.Options;
 using Colo.AgentApi;
+using Colo.Linux;
 
 namespace Colo.Agent.Volumes;
 
@@ -32,4 +33,23 @@ public sealed class ReplicaPaths
         medium == BufferMedium.Disk
             ? Path.Combine(Directory, "buffer")
             : Path.Combine(options.MemoryBufferDirectory, options.NodeName, uid);
+
+    public EpochStore Epochs(ReplicaSpec spec) => new(Buffer(spec.Buffer.Medium), Disk, spec.SizeBytes);
+
+    /// <summary>Opens and locks the disk.</summary>
+    /// <exception cref="VolumeFaultException">its length is not the one that the state remembers.</exception>
+    /// <exception cref="FileOpenException">not there, or another process has it.</exception>
+    public RawFile OpenDisk(ReplicaSpec spec)
+    {
+        RawFile disk = RawFile.Open(Disk);
+        if (disk.LengthBytes == spec.SizeBytes)
+        {
+            return disk;
+        }
+
+        // Not awaited: nothing was asked of it yet.
+        _ = disk.DisposeAsync().AsTask();
+        throw new VolumeFaultException(
+            VolumeFaultKind.Damaged, $"{Disk} has {disk.LengthBytes} bytes, the replica's state says {spec.SizeBytes}");
+    }
 }

@@ -20,7 +20,29 @@ public sealed record ReplicaSpec(
     string ArbiterDirectory,
     long ResyncBytesPerSecond,
     string PlainExportName,
-    bool GuestTcp);
+    bool GuestTcp)
+{
+    /// <summary>The part of a status that does not change by itself.</summary>
+    public void Fill(VolumeStatus status)
+    {
+        status.Name = Name;
+        status.Namespace = Namespace;
+        status.Role = Role;
+        status.Term = Term;
+        status.SizeBytes = SizeBytes;
+        status.BufferLimitBytes = Buffer.LimitBytes;
+        status.RecoveryPoint = RecoveryPoint;
+        status.Peer = Peer is null
+            ? null
+            : new()
+            {
+                Node = Peer.Node,
+                ReplicationAddress = Peer.ReplicationAddress,
+                ExportName = Peer.ExportName,
+                QmpAddress = Peer.QmpAddress,
+            };
+    }
+}
 
 public sealed record BufferSpec(BufferMedium Medium, long LimitBytes, BufferFullPolicy OnFull);
 

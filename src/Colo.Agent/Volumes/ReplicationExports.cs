@@ -12,9 +12,12 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
 {
     private readonly ConcurrentDictionary<string, Target> targets = new(StringComparer.Ordinal);
 
-    private sealed record Target(long Term, NbdExport Export, NbdExport? Plain);
+    private sealed record Target(long Term, NbdExport? Export, NbdExport? Plain);
 
     public static string NameOf(string uid, long term) => string.Create(CultureInfo.InvariantCulture, $"{uid}@{term}");
+
+    /// <summary>A secondary is prepared under the term, and takes no primary before it is started.</summary>
+    public void Announce(string uid, long term) => targets[uid] = new(term, null, null);
 
     /// <summary>Serves <paramref name="export"/> for the volume from now on, in place of the one of an earlier term.</summary>
     public void Serve(string uid, long term, NbdExport export, NbdExport? plain) => targets[uid] = new(term, export, plain);
@@ -22,7 +25,7 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
     public void Remove(string uid) => targets.TryRemove(uid, out _);
 
     public ValueTask<IReadOnlyList<NbdExport>> ListAsync(NbdPeer peer, CancellationToken cancellationToken) =>
-        new(targets.Values.SelectMany(t => t.Plain is null ? [t.Export] : new[] { t.Export, t.Plain }).ToList());
+        new(targets.Values.SelectMany(t => new[] { t.Export, t.Plain }).OfType<NbdExport>().ToList());
 
     public ValueTask<NbdExportAnswer> FindAsync(string name, NbdPeer peer, CancellationToken cancellationToken)
     {
@@ -52,7 +55,8 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
             return NbdExportAnswer.Unknown($"no secondary of volume {uid} on this node");
         }
 
-        return term == target.Term ? NbdExportAnswer.Serve(target.Export)
+        return term == target.Term && target.Export is { } export ? NbdExportAnswer.Serve(export)
+            : term == target.Term ? NbdExportAnswer.Unknown($"the secondary of volume {uid} is not started yet")
             : term < target.Term
                 ? NbdExportAnswer.RefusedByPolicy($"term {term} of volume {uid} is over: the secondary is of term {target.Term}")
                 : NbdExportAnswer.RefusedByPolicy(

@@ -1,8 +1,11 @@
 using Colo.AgentApi;
-using Colo.Blocks;
 using Colo.Linux;
+using Colo.Nbd.Server;
 using Colo.Qcow2;
 using Colo.Replication;
+using LatchedError = Colo.AgentApi.LatchedError;
+using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
+using ResyncMode = Colo.AgentApi.ResyncMode;
 
 namespace Colo.Agent.Volumes;
 
@@ -14,29 +17,23 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
 {
     private readonly SemaphoreSlim gate = new(1, 1);
     private readonly ReplicaPaths paths = new(parts.Options, pool, uid);
+    private readonly ReplicaMemory memory = new(new ReplicaPaths(parts.Options, pool, uid).State);
     private readonly ILogger log = parts.Logs.CreateLogger<VolumeHost>();
-    private readonly CancellationTokenSource closing = new();
-    private StoredReplicaFile? file;
-    private volatile StoredReplica? state;
     private volatile PrimaryService? primary;
     private volatile SecondaryService? secondary;
     private volatile string? fault;
-    private volatile bool fenced;
-    private Task confirming = Task.CompletedTask;
 
     public string Uid => uid;
 
     /// <summary>False before the first Prepare succeeded, and after Release or Delete.</summary>
-    public bool HasReplica => state is { Released: false } || fault is not null;
+    public bool HasReplica => memory.Known is { Released: false } || fault is not null;
 
     /// <summary>Opens what a former process left, as it was; a fault is kept and shown, never thrown.</summary>
     public Task AdoptAsync() => SerialAsync(async () =>
     {
         try
         {
-            file = new(paths.State);
-            state = file.Read();
-            if (state is { Released: false })
+            if (memory.Load() is { Released: false })
             {
                 await OpenAsync("adopted");
             }
@@ -55,7 +52,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             async () =>
             {
                 Admit(spec.Term, mayRaise: true);
-                Confirm(spec);
+                RecordCheck.Require(spec, parts.Options.NodeName);
                 created = await PrepareLockedAsync(spec, policy);
             },
             token);
@@ -66,10 +63,9 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         async () =>
         {
             Admit(term);
-            if (secondary is { } target)
+            if (secondary is not null)
             {
-                await target.StartAsync();
-                Save(state! with { Started = true });
+                await StartSecondaryAsync(resync);
             }
             else
             {
@@ -105,13 +101,13 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             {
                 Admit(term);
                 await target.StopAsync();
-                Save(state! with { Stopped = true });
+                memory.Update(known => known with { Stopped = true });
             }
             else
             {
                 Admit(term);
                 await Primary().StopAsync(failover, token);
-                Save(state! with { Stopped = true });
+                memory.Update(known => known with { Stopped = true });
             }
         },
         token);
@@ -136,7 +132,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         {
             Admit(term);
             await Primary().DetachAsync(token);
-            Save(state! with { Started = false });
+            memory.Update(known => known with { Started = false });
         },
         token);
 
@@ -144,10 +140,10 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         async () =>
         {
             Admit(term, mayRaise: true);
-            await CloseServiceAsync("released", TimeSpan.FromSeconds(parts.Options.Limits.ShutdownSeconds));
-            if (state is { } known)
+            await CloseServiceAsync("released", Drain);
+            if (memory.Known is not null)
             {
-                Save(known with { Released = true, HighestTerm = Math.Max(known.HighestTerm, term) });
+                memory.Update(known => known with { Released = true, HighestTerm = Math.Max(known.HighestTerm, term) });
             }
 
             fault = null;
@@ -165,7 +161,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             }
 
             DeleteDirectory(paths.Directory);
-            state = null;
+            memory.Forget();
             fault = null;
             log.Deleted(uid);
         },
@@ -182,48 +178,33 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
 
     public VolumeStatus Status()
     {
-        VolumeStatus status = new() { Uid = uid, Node = parts.Options.NodeName, Pool = pool, DiskPath = paths.Disk, Fault = fault ?? "" };
-        if (state is not { } known)
+        VolumeStatus status = new()
         {
-            status.State = fault is null ? ReplicaState.Unspecified : ReplicaState.Faulted;
-            return status;
+            Uid = uid, Node = parts.Options.NodeName, Pool = pool, DiskPath = paths.Disk, Fault = fault ?? "", Endpoints = new(),
+        };
+        if (memory.Known is { } known)
+        {
+            known.Spec.Fill(status);
+            status.Generation = known.Generation;
+            primary?.Fill(status);
+            secondary?.Fill(status);
         }
 
-        ReplicaSpec spec = known.Spec;
-        status.Name = spec.Name;
-        status.Namespace = spec.Namespace;
-        status.Role = spec.Role;
-        status.Term = spec.Term;
-        status.SizeBytes = spec.SizeBytes;
-        status.BufferLimitBytes = spec.Buffer.LimitBytes;
-        status.RecoveryPoint = spec.RecoveryPoint;
-        status.CheckpointSequence = known.CheckpointSequence;
-        if (spec.Peer is { } peer)
-        {
-            status.Peer = new()
-            {
-                Node = peer.Node, ReplicationAddress = peer.ReplicationAddress, ExportName = peer.ExportName, QmpAddress = peer.QmpAddress,
-            };
-        }
-
-        status.State = ReplicaState.WaitingArbiter;
-        primary?.Fill(status);
-        secondary?.Fill(status);
         if (fault is not null)
         {
-            status.State = fenced ? ReplicaState.Fenced : ReplicaState.Faulted;
+            status.State = ReplicaState.Faulted;
         }
 
         return status;
     }
 
-    private void Confirm(ReplicaSpec spec) => RecordCheck.Require(spec, parts.Options.NodeName);
+    /// <summary>For metrics: what the status does not carry.</summary>
+    public (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters() =>
+        (primary?.GuestMetrics, primary?.Errors ?? secondary?.Errors);
 
     private async Task<bool> PrepareLockedAsync(ReplicaSpec spec, CreatePolicy policy)
     {
-        file ??= new(paths.State);
-        StoredReplica? known = state ?? file.Read();
-        if (known is null)
+        if ((memory.Known ?? memory.Load()) is not { } known)
         {
             return policy == CreatePolicy.MustExist
                 ? throw new VolumeFaultException(VolumeFaultKind.NotFound, $"there is no replica of volume {uid} in pool {pool}")
@@ -231,28 +212,36 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         }
 
         RequireSame(known.Spec, spec, policy);
-        bool isOpen = primary is not null || secondary is not null;
-        if (isOpen && known.Spec.Term == spec.Term)
+        bool sameTerm = known.Spec.Term == spec.Term;
+        if (sameTerm && (primary is not null || secondary is not null))
         {
             // Idempotent: the same call again, perhaps with a peer that moved.
-            Save(known with { Spec = spec with { Peer = spec.Peer ?? known.Spec.Peer } });
+            memory.Update(s => s with { Spec = spec with { Peer = spec.Peer ?? s.Spec.Peer } });
             return false;
         }
 
-        await CloseServiceAsync($"prepared as {spec.Role} under term {spec.Term}", TimeSpan.FromSeconds(parts.Options.Limits.ShutdownSeconds));
-        bool sameTerm = known.Spec.Term == spec.Term;
+        await CloseServiceAsync($"prepared as {spec.Role} under term {spec.Term}", Drain);
         fault = null;
-        fenced = false;
-        Save(known with
+        if (sameTerm)
         {
-            Spec = spec,
-            HighestTerm = spec.Term,
-            Started = sameTerm && known.Started,
-            Stopped = sameTerm && known.Stopped,
-            Promoting = sameTerm && known.Promoting,
-            CheckpointSequence = sameTerm ? known.CheckpointSequence : 0,
-            Released = false,
-        });
+            memory.Update(s => s with { Spec = spec, Released = false });
+        }
+        else
+        {
+            // A buffer of an older term is a view of nothing any more; what the disk lacks the next resync brings.
+            paths.Epochs(known.Spec).Clear();
+            memory.Update(s => s with
+            {
+                Spec = spec,
+                HighestTerm = spec.Term,
+                Started = false,
+                Stopped = false,
+                Promoting = false,
+                Released = false,
+                PeerGeneration = "",
+            });
+        }
+
         await OpenOrFaultAsync("prepared");
         return false;
     }
@@ -268,7 +257,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         try
         {
             Directory.CreateDirectory(paths.Directory);
-            Save(new()
+            memory.Begin(new()
             {
                 Version = StoredReplica.CurrentVersion,
                 Spec = spec,
@@ -278,7 +267,6 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
                 Clean = true,
             });
             await OpenAsync("created");
-            log.Created(uid, spec.Term, spec.Role.ToString());
             return true;
         }
         catch (Exception e) when (IsExpected(e))
@@ -287,9 +275,8 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             await CloseServiceAsync("creation failed", TimeSpan.Zero);
             DeleteDirectory(paths.Buffer(spec.Buffer.Medium));
             DeleteDirectory(paths.Directory);
-            state = null;
-            file = null;
-            throw e as VolumeFaultException ?? ToFault(e);
+            memory.Forget();
+            throw ToFault(e);
         }
     }
 
@@ -302,199 +289,139 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         catch (Exception e) when (IsExpected(e))
         {
             Fault(e.Message);
-            throw e as VolumeFaultException ?? ToFault(e);
+            throw ToFault(e);
         }
     }
 
     private async Task OpenAsync(string how)
     {
-        MakeDisk();
-        StoredReplica known = state!;
-        if (known.Spec.Role == Role.Primary && !IsConfirmed())
-        {
-            return;
-        }
+        await MakeDiskAsync();
+        StoredReplica before = memory.Current;
 
         // A crash from here on may leave writes on one side only; the machine's crash may lose answered ones.
-        bool lostMemory = !known.Clean && known.BootId != BootId.Current;
-        bool wasClean = known.Clean;
-        Save(known with
+        memory.Update(s => s with
         {
             Clean = false,
             BootId = BootId.Current,
-            Generation = lostMemory ? Guid.NewGuid().ToString("N") : known.Generation,
+            Generation = !s.Clean && s.BootId != BootId.Current ? Guid.NewGuid().ToString("N") : s.Generation,
         });
-        if (known.Spec.Role == Role.Primary)
+        if (before.Spec.Role == Role.Secondary)
         {
-            primary = await PrimaryService.OpenAsync(parts, this, paths, mayHaveInFlight: !wasClean);
+            secondary = await SecondaryService.OpenAsync(parts, memory, paths);
         }
         else
         {
-            secondary = await SecondaryService.OpenAsync(parts, this, paths);
+            PrimaryBase below = before.Promoting
+                ? await SecondaryService.ResumePromotionAsync(parts, memory, paths)
+                : PrimaryBase.Disk(paths.OpenDisk(before.Spec));
+            primary = await OpenPrimaryAsync(below, mayHaveInFlight: !before.Clean);
         }
 
-        log.Opened(uid, known.Spec.Term, known.Spec.Role.ToString(), how);
+        log.Opened(uid, before.Spec.Term, before.Spec.Role, how);
     }
 
-    private void MakeDisk()
-    {
-        StoredReplica known = state!;
-        if (!known.DiskCreated)
-        {
-            File.Delete(paths.Disk);
-            using (IDisposable made = (IDisposable)RawFile.Create(paths.Disk, known.Spec.SizeBytes))
-            {
-            }
-
-            Save(known with { DiskCreated = true });
-        }
-    }
-
-    /// <summary>Asks the arbiter before a primary serves; without an answer, goes on asking in the background.</summary>
-    private bool IsConfirmed()
-    {
-        (RecordVerdict verdict, string reason) = RecordCheck.ForPrimary(state!.Spec, parts.Options.NodeName);
-        switch (verdict)
-        {
-            case RecordVerdict.Confirmed:
-                return true;
-            case RecordVerdict.Superseded:
-                Fence(reason);
-                return false;
-            default:
-                log.WaitingForArbiter(uid, state.Spec.Term, reason);
-                if (confirming.IsCompleted)
-                {
-                    confirming = ConfirmLaterAsync(state.Spec.Term);
-                }
-
-                return false;
-        }
-    }
-
-    private async Task ConfirmLaterAsync(long term)
+    private async Task<PrimaryService> OpenPrimaryAsync(PrimaryBase below, bool mayHaveInFlight)
     {
         try
         {
-            using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds), parts.Time);
-            while (await timer.WaitForNextTickAsync(closing.Token))
-            {
-                (RecordVerdict verdict, _) = RecordCheck.ForPrimary(state!.Spec, parts.Options.NodeName);
-                if (verdict != RecordVerdict.Unknown)
-                {
-                    await SerialAsync(
-                        async () =>
-                        {
-                            if (state is { Released: false } known && known.Spec.Term == term && primary is null && secondary is null)
-                            {
-                                await OpenAsync("confirmed by the arbiter");
-                            }
-                        },
-                        closing.Token);
-                    return;
-                }
-            }
+            return await PrimaryService.OpenAsync(parts, memory, paths, below, mayHaveInFlight);
         }
-        catch (OperationCanceledException)
+        catch
         {
-            // The process ends; the next one asks again.
-        }
-        catch (Exception e) when (IsExpected(e))
-        {
-            Fault(e.Message);
+            await below.DisposeAsync();
+            throw;
         }
     }
 
-    /// <summary>A newer term exists: nothing is served any more, and no restart forgets it.</summary>
-    private void Fence(string reason)
+    private async Task MakeDiskAsync()
     {
-        fenced = true;
-        fault = reason;
-        log.Fenced(uid, state!.Spec.Term, reason);
+        if (memory.Current is { DiskCreated: false } known)
+        {
+            File.Delete(paths.Disk);
+            await RawFile.Create(paths.Disk, known.Spec.SizeBytes).DisposeAsync();
+            memory.Update(s => s with { DiskCreated = true });
+        }
+    }
+
+    private async Task StartSecondaryAsync(ResyncMode resync)
+    {
+        if (secondary!.MustBeginAnew(resync))
+        {
+            await CloseServiceAsync("begins anew", TimeSpan.Zero);
+            paths.Epochs(memory.Current.Spec).Clear();
+            await OpenOrFaultAsync("begun anew");
+        }
+
+        await secondary.StartAsync(resync);
+        memory.Update(s => s with { Started = true, Stopped = false });
     }
 
     private async Task AttachLockedAsync(PeerSpec? peer, ResyncMode resync, CancellationToken token)
     {
         PrimaryService source = Primary();
-        PeerSpec target = peer ?? state!.Spec.Peer
+        PeerSpec target = peer ?? memory.Current.Spec.Peer
             ?? throw new VolumeFaultException(VolumeFaultKind.InvalidArgument, "peer: neither this call nor Prepare names one");
-        Save(state! with { Spec = state.Spec with { Peer = target }, Stopped = false });
+        memory.Update(s => s with { Spec = s.Spec with { Peer = target }, Stopped = false });
         await source.AttachAsync(target, resync, token);
-        Save(state! with { Started = true });
+        memory.Update(s => s with { Started = true });
     }
 
     private async Task PromoteAsync(long term, RecoveryPoint asked)
     {
-        ReplicaSpec spec = state!.Spec with
-        {
-            Term = term,
-            Role = Role.Primary,
-            Peer = null,
-            RecoveryPoint = asked == RecoveryPoint.Unspecified ? state.Spec.RecoveryPoint : asked,
-        };
-        if (term == state.Spec.Term)
+        StoredReplica before = memory.Current;
+        if (term == before.Spec.Term)
         {
             throw new VolumeFaultException(
                 VolumeFaultKind.Precondition, $"promotion needs a term above {term}, which the arbiter's record must show");
         }
 
-        RecordCheck.Require(spec with { PlainExportName = "" }, parts.Options.NodeName);
+        ReplicaSpec spec = before.Spec with
+        {
+            Term = term,
+            Role = Role.Primary,
+            Peer = null,
+            PlainExportName = "",
+            RecoveryPoint = asked == RecoveryPoint.Unspecified ? before.Spec.RecoveryPoint : asked,
+        };
+        RecordCheck.Require(spec, parts.Options.NodeName);
         long start = parts.Time.GetTimestamp();
-        StoredReplica before = state;
-        Save(before with { Spec = spec, HighestTerm = term, Promoting = true, CheckpointSequence = 0 });
-        SecondaryService target = secondary!;
+        memory.Update(s => s with { Spec = spec, HighestTerm = term, Promoting = true, Started = false, Stopped = false });
         try
         {
-            primary = await target.PromoteAsync(spec);
+            PrimaryBase below = await secondary!.PromoteAsync(new(term), ApiMapping.ToReplica(spec.RecoveryPoint));
             secondary = null;
+            primary = await OpenPrimaryAsync(below, mayHaveInFlight: true);
         }
         catch (Exception e) when (IsExpected(e))
         {
-            await CloseServiceAsync("promotion failed", TimeSpan.Zero);
             Fault($"promotion failed: {e.Message}");
+            await CloseServiceAsync("promotion failed", TimeSpan.Zero);
             throw new VolumeFaultException(VolumeFaultKind.Failed, $"promotion failed: {e.Message}", e);
         }
 
         TimeSpan took = parts.Time.GetElapsedTime(start);
         primary.PromotedIn(took);
-        log.Promoted(uid, term, spec.RecoveryPoint.ToString(), took.TotalMilliseconds);
+        log.Promoted(uid, term, spec.RecoveryPoint, took.TotalMilliseconds);
     }
 
     /// <summary>Closes whichever service is open; the state says Clean only where it drained and flushed.</summary>
     private async Task CloseServiceAsync(string why, TimeSpan drain)
     {
-        bool clean = true;
-        bool wasOpen = primary is not null || secondary is not null;
-        if (primary is { } source)
+        bool? clean = primary is { } source ? await source.CloseAsync(drain)
+            : secondary is { } target ? await target.CloseAsync(drain)
+            : null;
+        (primary, secondary) = (null, null);
+        if (clean is { } isClean && memory.Known is { } known)
         {
-            clean = await source.CloseAsync(drain);
-            primary = null;
-        }
-
-        if (secondary is { } target)
-        {
-            clean = await target.CloseAsync(drain);
-            secondary = null;
-        }
-
-        if (wasOpen && state is { } known)
-        {
-            Save(known with { Clean = clean });
+            memory.Update(s => s with { Clean = isClean });
             log.Closed(uid, known.Spec.Term, why);
         }
-    }
-
-    /// <summary>Durable before anything acts on it. Services call it too (epochs, checkpoints).</summary>
-    private void Save(StoredReplica next)
-    {
-        (file ??= new(paths.State)).Write(next);
-        state = next;
     }
 
     /// <exception cref="VolumeFaultException">the call is of an older term than one seen before, or of a newer one than is open.</exception>
     private void Admit(long term, bool mayRaise = false)
     {
-        if (state is not { } known)
+        if (memory.Known is not { } known)
         {
             return;
         }
@@ -540,14 +467,15 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         }
     }
 
+    private TimeSpan Drain => TimeSpan.FromSeconds(parts.Options.Limits.ShutdownSeconds);
+
     private PrimaryService Primary() => primary ?? throw NotServing();
 
     private VolumeFaultException NotServing() => new(
         VolumeFaultKind.Precondition,
         fault is not null ? $"volume {uid} is out of service: {fault}"
         : secondary is not null ? $"volume {uid} is a secondary here: this call is for its primary"
-        : primary is not null ? $"volume {uid} is a primary here: this call is for its secondary"
-        : $"volume {uid} waits for the arbiter");
+        : $"volume {uid} is not open");
 
     private Task SerialAsync(Func<Task> work) => SerialAsync(work, CancellationToken.None);
 
@@ -573,16 +501,16 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
     }
 
     private static bool IsExpected(Exception e) =>
-        e is IOException or UnauthorizedAccessException or VolumeFaultException or Qcow2Exception or InvalidDataException;
+        e is IOException or UnauthorizedAccessException or VolumeFaultException or Qcow2Exception or InvalidDataException
+            or ReplicationException;
 
-    private static VolumeFaultException ToFault(Exception e) => new(
-        e switch
-        {
-            FileOpenException { Error: FileOpenError.NoSpace } => VolumeFaultKind.Exhausted,
-            FileOpenException { Error: FileOpenError.Locked } => VolumeFaultKind.Precondition,
-            Qcow2Exception or InvalidDataException or StateFileException => VolumeFaultKind.Damaged,
-            _ => VolumeFaultKind.Failed,
-        },
-        e.Message,
-        e);
+    private static VolumeFaultException ToFault(Exception e) => e switch
+    {
+        VolumeFaultException already => already,
+        ReplicationException replication => ApiMapping.ToFault(replication),
+        FileOpenException { Error: FileOpenError.NoSpace } => new(VolumeFaultKind.Exhausted, e.Message, e),
+        FileOpenException { Error: FileOpenError.Locked } => new(VolumeFaultKind.Precondition, e.Message, e),
+        Qcow2Exception or InvalidDataException or StateFileException => new(VolumeFaultKind.Damaged, e.Message, e),
+        _ => new(VolumeFaultKind.Failed, e.Message, e),
+    };
 }
