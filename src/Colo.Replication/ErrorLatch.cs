@@ -18,6 +18,12 @@ internal sealed class ErrorLatch(TimeProvider time, IReplicationObserver observe
         return earlier ?? error;
     }
 
-    /// <summary>For a completed checkpoint: a new epoch begins with no error.</summary>
-    public void Clear() => Volatile.Write(ref first, null);
+    /// <summary>For a completed checkpoint: what was latched before it began is over; what came since belongs to the new epoch.</summary>
+    public void ClearIf(LatchedError? before)
+    {
+        if (before is not null)
+        {
+            Interlocked.CompareExchange(ref first, null, before);
+        }
+    }
 }

@@ -6,7 +6,8 @@ public enum ServeState
     /// <summary>Holds all I/O until the arbiter has confirmed that the term still stands.</summary>
     Confirming,
 
-    /// <summary>The record says InSync, and the secondary is not attached yet (after a restart): reads are served, writes held.</summary>
+    /// <summary>The record says InSync, and the secondary is not attached yet (after a restart): all I/O is held,
+    /// because what was in flight at the crash may differ between the two.</summary>
     Waiting,
 
     /// <summary>Writes go to both replicas; the secondary may be promoted, or is being filled.</summary>
