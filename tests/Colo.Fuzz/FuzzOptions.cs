@@ -17,12 +17,15 @@ internal sealed record FuzzOptions
         colo-fuzz --target NAME --replay FILE                     runs one saved input
         colo-fuzz --target NAME --afl                             reads inputs from AFL (SharpFuzz, out of process)
         colo-fuzz --make-corpus FOLDER                            records seeds from real clients, servers and qemu-img
-        also: --corpus FOLDER (default: beside the program), --out FOLDER (failing inputs; default: here)
+        also: --corpus FOLDER (default: beside the program), --out FOLDER (failing inputs; default: here), --hang-seconds N (default 30)
         """;
 
     public string Target { get; private set; } = AllTargets;
 
     public TimeSpan Duration { get; private set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>A hang detector, far above the milliseconds that an input takes on a busy machine.</summary>
+    public TimeSpan HangAfter { get; private set; } = TimeSpan.FromSeconds(30);
 
     public ulong Seed { get; private set; } = (ulong)Random.Shared.NextInt64();
 
@@ -65,11 +68,16 @@ internal sealed record FuzzOptions
         {
             case "--target":
                 Target = value;
-                return value == AllTargets || Targets.FuzzTargets.Names.Contains(value, StringComparer.Ordinal);
+                return value is AllTargets or Targets.CanaryTarget.TargetName
+                    || Targets.FuzzTargets.Names.Contains(value, StringComparer.Ordinal);
             case "--seconds":
                 bool isNumber = double.TryParse(value, CultureInfo.InvariantCulture, out double seconds) && seconds is > 0 and < 1e6;
                 Duration = TimeSpan.FromSeconds(isNumber ? seconds : 1);
                 return isNumber;
+            case "--hang-seconds":
+                bool isLimit = int.TryParse(value, CultureInfo.InvariantCulture, out int limit) && limit > 0;
+                HangAfter = TimeSpan.FromSeconds(isLimit ? limit : 1);
+                return isLimit;
             case "--seed":
                 bool isSeed = ulong.TryParse(value, CultureInfo.InvariantCulture, out ulong seed);
                 Seed = seed;

@@ -9,9 +9,6 @@ namespace Colo.Fuzz;
 /// </summary>
 internal sealed class FuzzRun(FuzzOptions options, IReadOnlyList<string> targetNames)
 {
-    /// <summary>A hang detector, far above the milliseconds that an input takes on a busy machine.</summary>
-    private static readonly TimeSpan HangAfter = TimeSpan.FromSeconds(30);
-
     /// <summary>What one input may make us allocate: two payloads of 32 MiB, tables, and what the driver itself needs.</summary>
     private const long MaxAllocatedPerInput = 256L << 20;
 
@@ -56,7 +53,13 @@ internal sealed class FuzzRun(FuzzOptions options, IReadOnlyList<string> targetN
         long execution = options.Only ?? 0;
         do
         {
-            int exit = RunOne(target, mutator.Make(execution), $"--target {target.Name} --seed {options.Seed} --only {execution}");
+            byte[] input = mutator.Make(execution);
+            if (options.Only is not null)
+            {
+                Console.WriteLine($"input {Convert.ToHexStringLower(Corpus.Hash(input))}, {input.Length} bytes");
+            }
+
+            int exit = RunOne(target, input, $"--target {target.Name} --seed {options.Seed} --only {execution}");
             execution++;
             if (exit == 0 && execution % HeapCheckEvery == 0)
             {
@@ -84,10 +87,11 @@ internal sealed class FuzzRun(FuzzOptions options, IReadOnlyList<string> targetN
         Task run = Task.Run(() => target.Run(input));
         try
         {
-            if (!run.Wait(HangAfter))
+            if (!run.Wait(options.HangAfter))
             {
-                Report("hang", $"no end after {HangAfter}");
-                return FuzzOptions.ExitHang;
+                // The target's threads are stuck with it: nothing here could be closed in order.
+                Report("hang", $"no end after {options.HangAfter}");
+                Environment.Exit(FuzzOptions.ExitHang);
             }
         }
         catch (AggregateException e)

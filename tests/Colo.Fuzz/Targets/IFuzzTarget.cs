@@ -29,6 +29,7 @@ internal static class FuzzTargets
         ClientTarget.HandshakeName => new ClientTarget(name, []),
         ClientTarget.RepliesName => new ClientTarget(name, Prefixes(corpus, name)),
         Qcow2Target.TargetName => new Qcow2Target(),
+        CanaryTarget.TargetName => new CanaryTarget(),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such target"),
     };
 
