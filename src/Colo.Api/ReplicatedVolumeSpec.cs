@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Colo.Api;
 
 /// <summary>What a person asks of a volume. Defaults stand here and nowhere else.</summary>
@@ -24,6 +26,7 @@ public sealed record ReplicatedVolumeSpec
     public SourceSpec Source { get; init; } = new();
 
     /// <summary>The recovery point that applies where the spec names none: a mode that saves VM state goes back to that state.</summary>
+    [JsonIgnore]
     public RecoveryPoint EffectiveRecoveryPoint =>
         Failover.RecoveryPoint ?? (Mode == VolumeMode.HighAvailability ? RecoveryPoint.LatestWrite : RecoveryPoint.LastCheckpoint);
 }
