@@ -51,7 +51,7 @@ public static class Switchover
             return NotReady($"{(primary.Answers ? secondary : primary).Node} does not answer");
         }
 
-        if (!secondary.IsSecondaryOf(truth.Term) || secondary.Stage is not (ReplicaStage.Running or ReplicaStage.Prepared))
+        if (!secondary.IsSecondaryOf(truth.Term) || secondary.Stage is not (ReplicaStage.Running or ReplicaStage.Prepared or ReplicaStage.Done))
         {
             return NotReady($"{target}'s replica is {secondary.Stage}, not Running");
         }
