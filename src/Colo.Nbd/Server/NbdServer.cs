@@ -1,0 +1,209 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Colo.Nbd.Server;
+
+/// <summary>
+/// A fixed newstyle NBD server. Owns its listening sockets and connections, not the exports and their devices: stop the server (or
+/// close the export) before disposing a device. One dedicated thread a connection; see Transmission/ for what it does.
+/// </summary>
+public sealed class NbdServer : IAsyncDisposable
+{
+    private static readonly TimeSpan AcceptRetryDelay = TimeSpan.FromMilliseconds(100);
+
+    private readonly NbdServerOptions options;
+    private readonly INbdExportProvider exports;
+    private readonly ILogger logger;
+    private readonly TimeProvider time;
+    private readonly ConcurrentDictionary<long, NbdConnection> connections = new();
+    private readonly List<Socket> listeners = [];
+    private readonly List<Task> acceptLoops = [];
+    private readonly CancellationTokenSource stopping = new();
+    private bool started;
+
+    /// <exception cref="ArgumentException">an option is out of its range; the message names it.</exception>
+    public NbdServer(
+        NbdServerOptions options, INbdExportProvider exports, ILogger<NbdServer>? logger = null, TimeProvider? time = null)
+    {
+        options.Validate();
+        this.options = options;
+        this.exports = exports;
+        this.logger = logger ?? NullLogger<NbdServer>.Instance;
+        this.time = time ?? TimeProvider.System;
+    }
+
+    /// <summary>Where it listens, in the order of the options (an activated listener may be several).</summary>
+    public IReadOnlyList<EndPoint> Endpoints => listeners.Select(socket => socket.LocalEndPoint!).ToList();
+
+    /// <summary>Connections at this moment, those still in the handshake included.</summary>
+    public int ConnectionCount => connections.Count;
+
+    /// <summary>Binds every listener, then accepts. Where one cannot be bound none is.</summary>
+    /// <exception cref="IOException">an address is taken or not permitted.</exception>
+    public Task StartAsync(CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (started)
+        {
+            throw new InvalidOperationException("the server was started before");
+        }
+
+        started = true;
+        try
+        {
+            foreach (NbdListener listener in options.Listeners)
+            {
+                listeners.AddRange(ListenerSockets.Open(listener));
+            }
+        }
+        catch
+        {
+            CloseListeners();
+            throw;
+        }
+
+        foreach (Socket socket in listeners)
+        {
+            NbdServerLog.Listening(logger, socket.LocalEndPoint);
+            acceptLoops.Add(AcceptAsync(socket));
+        }
+
+        return Task.CompletedTask;
+    }
+
+    /// <summary>
+    /// Serves a connection that came by another way (a test's pipe, a passed socket's stream); ends when it has ended. The stream is
+    /// disposed at the end. Where the server is full or stopped it is closed at once.
+    /// </summary>
+    public Task Serve(Stream stream, NbdPeer peer) => Begin(stream, peer);
+
+    /// <summary>
+    /// Stops accepting, lets every request that was received be answered, flushes, closes. Clients see the connection end, not an
+    /// error, so that those who can reconnect do. What is not drained in time is cut.
+    /// </summary>
+    public async Task StopAsync(TimeSpan drainTimeout, CancellationToken cancellationToken = default)
+    {
+        await stopping.CancelAsync();
+        CloseListeners();
+        await Task.WhenAll(acceptLoops);
+        HashSet<NbdExport> used = [];
+        List<Task> ends = [];
+        foreach (NbdConnection connection in connections.Values)
+        {
+            if (connection.Export is { } export)
+            {
+                used.Add(export);
+            }
+
+            connection.BeginDrain();
+            ends.Add(connection.Finished);
+        }
+
+        try
+        {
+            await Task.WhenAll(ends).WaitAsync(drainTimeout, time, cancellationToken);
+        }
+        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
+        {
+            NbdServerLog.DrainTimedOut(logger, connections.Count, drainTimeout);
+            foreach (NbdConnection connection in connections.Values)
+            {
+                connection.Abort();
+            }
+        }
+
+        foreach (NbdExport export in used)
+        {
+            if (!export.IsReadOnly && !export.Device.Capabilities.IsReadOnly)
+            {
+                await export.Device.FlushAsync();
+            }
+        }
+    }
+
+    /// <summary>Stops without patience for what is in flight.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (!stopping.IsCancellationRequested)
+        {
+            await StopAsync(TimeSpan.FromSeconds(1));
+        }
+
+        stopping.Dispose();
+    }
+
+    private async Task AcceptAsync(Socket listener)
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            Socket accepted;
+            try
+            {
+                accepted = await listener.AcceptAsync(stopping.Token);
+            }
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException e)
+            {
+                if (!stopping.IsCancellationRequested)
+                {
+                    NbdServerLog.AcceptFailed(logger, e);
+                    await Task.Delay(AcceptRetryDelay, time, CancellationToken.None);
+                }
+
+                continue;
+            }
+
+            Admit(accepted);
+        }
+    }
+
+    private void Admit(Socket accepted)
+    {
+        try
+        {
+            NbdPeer peer = new(accepted.RemoteEndPoint is IPEndPoint ip ? ip.ToString() : "unix");
+            _ = Begin(new PollingSocketStream(accepted, options.BusyPoll), peer); // owned by the table until it has ended
+        }
+        catch (SocketException e)
+        {
+            accepted.Dispose();
+            NbdServerLog.AcceptFailed(logger, e);
+        }
+    }
+
+    private Task Begin(Stream stream, NbdPeer peer)
+    {
+        if (stopping.IsCancellationRequested || connections.Count >= options.MaxConnections)
+        {
+            stream.Dispose();
+            NbdServerLog.ServerFull(logger, peer, options.MaxConnections);
+            return Task.CompletedTask;
+        }
+
+        NbdConnection connection = new(options, exports, logger, time, stream, peer, Ended);
+        connections[connection.Id] = connection;
+        connection.Start();
+        if (stopping.IsCancellationRequested)
+        {
+            connection.Abort(); // came while StopAsync was looking at the table
+        }
+
+        return connection.Finished;
+    }
+
+    private void Ended(NbdConnection connection) => connections.TryRemove(connection.Id, out _);
+
+    private void CloseListeners()
+    {
+        foreach (Socket socket in listeners)
+        {
+            socket.Dispose();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using Colo.Nbd.Wire;
+
+namespace Colo.Nbd.Server;
+
+/// <summary>Fixed while the server lives; checked when it is made.</summary>
+public sealed record NbdServerOptions
+{
+    /// <summary>May be empty: then only <see cref="NbdServer.Serve"/> brings connections.</summary>
+    public IReadOnlyList<NbdListener> Listeners { get; init; } = [];
+
+    /// <summary>Null: no TLS.</summary>
+    public NbdServerTls? Tls { get; init; }
+
+    public TimeSpan HandshakeTimeout { get; init; } = NbdLimits.HandshakeTimeout;
+
+    public int MaxConnections { get; init; } = NbdLimits.MaxConnections;
+
+    /// <summary>
+    /// How long an idle connection polls its socket before it sleeps: a wake-up costs more than a 4 KiB request. Zero: sleep at once.
+    /// </summary>
+    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(50);
+
+    /// <summary>Requests of one connection that the device has not answered yet; more wait in the socket.</summary>
+    public int MaxRequestsInFlight { get; init; } = 256;
+
+    /// <summary>Payload bytes that one connection may hold in memory, requests and replies each.</summary>
+    public long MaxBytesInFlight { get; init; } = 2L * NbdLimits.MaxPayloadBytes;
+
+    /// <summary>One receive; every whole request in it is served in one batch.</summary>
+    public int ReceiveBufferBytes { get; init; } = 1 << 20;
+
+    internal void Validate()
+    {
+        Require(HandshakeTimeout > TimeSpan.Zero, nameof(HandshakeTimeout), "more than zero");
+        Require(MaxConnections >= 1, nameof(MaxConnections), "1 or more");
+        Require(BusyPoll >= TimeSpan.Zero && BusyPoll <= TimeSpan.FromMilliseconds(10), nameof(BusyPoll), "0 to 10 ms");
+        Require(MaxRequestsInFlight is >= 1 and <= 65536, nameof(MaxRequestsInFlight), "1 to 65536");
+        Require(ReceiveBufferBytes is >= 4096 and <= NbdLimits.MaxPayloadBytes, nameof(ReceiveBufferBytes), "4 KiB to 32 MiB");
+        long least = NbdLimits.MaxPayloadBytes + (4L * ReceiveBufferBytes);
+        Require(MaxBytesInFlight >= Math.Min(least, 2L * NbdLimits.MaxPayloadBytes), nameof(MaxBytesInFlight), $"{least} or more");
+    }
+
+    private static void Require(bool holds, string key, string range)
+    {
+        if (!holds)
+        {
+            throw new ArgumentException($"NbdServerOptions.{key} must be {range}");
+        }
+    }
+}
