@@ -107,7 +107,12 @@ public sealed class BufferPool
             }
         }
 
-        foreach ((Waiter waiter, PooledBuffer taken) in served ?? [])
+        if (served is null)
+        {
+            return;
+        }
+
+        foreach ((Waiter waiter, PooledBuffer taken) in served)
         {
             if (!waiter.TrySetResult(taken))
             {

@@ -102,14 +102,16 @@ public sealed class DirtyBitmap
     public bool IsAllSet(BlockRange range)
     {
         Require(range);
-        return range.IsEmpty || NextGrain(range.Offset >> grainShift, set: false) << grainShift >= range.End;
+        long end = ((range.End - 1) >> grainShift) + 1;
+        return range.IsEmpty || NextGrain(range.Offset >> grainShift, set: false, giveUpAt: end) >= end;
     }
 
     /// <summary>True where at least one grain that <paramref name="range"/> touches is set.</summary>
     public bool IsAnySet(BlockRange range)
     {
         Require(range);
-        return !range.IsEmpty && NextGrain(range.Offset >> grainShift, set: true) << grainShift < range.End;
+        long end = ((range.End - 1) >> grainShift) + 1;
+        return !range.IsEmpty && NextGrain(range.Offset >> grainShift, set: true, giveUpAt: end) < end;
     }
 
     /// <summary>

@@ -11,7 +11,7 @@ namespace Colo.Linux;
 /// it; the next fdatasync would answer success over lost data. So after a failure every flush and FUA fails until the file is opened anew,
 /// and whoever owns the replica treats it as lost.
 /// </remarks>
-internal sealed class Durability(FileDescriptor descriptor)
+internal sealed class Durability(FileDescriptor descriptor, Func<BlockStatus> syncData)
 {
     private readonly Lock gate = new();
     private IoRequest? waiting;
@@ -60,7 +60,7 @@ internal sealed class Durability(FileDescriptor descriptor)
             return Failure;
         }
 
-        BlockStatus status = descriptor.SyncData();
+        BlockStatus status = syncData();
         if (status != BlockStatus.Ok)
         {
             Latch(status);

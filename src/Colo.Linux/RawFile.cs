@@ -33,7 +33,7 @@ public sealed class RawFile : IBlockDevice
         this.facts = facts;
         lengthBytes = facts.LengthBytes;
         workers = new IoWorkers("disk " + System.IO.Path.GetFileName(facts.Path), maxWorkers);
-        durability = new Durability(descriptor);
+        durability = new Durability(descriptor, descriptor.SyncData);
         space = new FileSpace(descriptor, facts);
         direct = new DirectTransfer(descriptor, facts.LogicalBlockBytes, facts.MemoryAlignmentBytes);
         Capabilities = new DeviceCapabilities(

@@ -14,7 +14,9 @@ internal sealed class ExportLookup(INbdExportProvider provider, NbdPeer peer, Ca
     public NbdExport Find(string name)
     {
         NbdExportAnswer answer = provider.FindAsync(name, Peer, token).AsTask().GetAwaiter().GetResult();
-        return answer.Export ?? throw new OptionRefusedException(
-            answer.Refusal == NbdOptionReply.Ack ? NbdOptionReply.ErrorUnknown : answer.Refusal, answer.Message);
+        NbdExport export = answer.Export ?? throw new OptionRefusedException(answer.Refusal, answer.Message);
+        return export.IsClosed
+            ? throw new OptionRefusedException(NbdOptionReply.ErrorShutdown, $"export '{export.Name}' is closed")
+            : export;
     }
 }

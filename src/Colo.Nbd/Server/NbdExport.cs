@@ -92,6 +92,17 @@ public sealed class NbdExport
         return DisconnectAllAsync();
     }
 
+    internal bool IsClosed
+    {
+        get
+        {
+            lock (connections)
+            {
+                return closed;
+            }
+        }
+    }
+
     internal bool TryAdd(NbdConnection connection)
     {
         lock (connections)
