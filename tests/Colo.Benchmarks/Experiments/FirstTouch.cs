@@ -14,8 +14,10 @@ internal static class FirstTouch
     public static async Task<IReadOnlyList<FirstTouchResult>> RunAsync(
         IReadOnlyList<StackRecipe<IReplicatedStack>> recipes, Medium medium, BenchPlan plan, Action<string> progress)
     {
-        // An eighth of the disk, spread over all of it: sparse, as a guest's random writes are between two checkpoints.
-        long bytes = plan.DiskBytes / 8;
+        // Few writes spread over much disk, as a guest's random writes are between two checkpoints: whoever copies in units larger
+        // than the write pays for all of the unit.
+        long diskBytes = plan.DiskBytes * 4;
+        long bytes = diskBytes / 32;
         using Workspace workspace = new(medium);
         List<IReplicatedStack> stacks = [];
         Dictionary<string, List<FirstTouchRun>> runs = [];
@@ -23,10 +25,10 @@ internal static class FirstTouch
         {
             foreach (StackRecipe<IReplicatedStack> recipe in recipes)
             {
-                IReplicatedStack stack = await recipe.LaunchAsync(workspace.PlaceFor(recipe.Name, plan.DiskBytes));
+                IReplicatedStack stack = await recipe.LaunchAsync(workspace.PlaceFor(recipe.Name, diskBytes));
                 stacks.Add(stack);
                 runs[stack.Name] = [];
-                await Fio.RunAsync(stack, FioJob.Fill, new FioExtent(null, plan.DiskBytes));
+                await Fio.RunAsync(stack, FioJob.Fill, new FioExtent(null, diskBytes));
             }
 
             for (int round = 0; round < plan.FirstTouchRounds; round++)
@@ -34,7 +36,7 @@ internal static class FirstTouch
                 foreach (IReplicatedStack stack in round % 2 == 0 ? stacks : Enumerable.Reverse(stacks))
                 {
                     progress($"first touch on {medium.Name}: round {round + 1} of {plan.FirstTouchRounds}, {stack.Name}");
-                    runs[stack.Name].Add(await MeasureAsync(stack, plan.DiskBytes, bytes));
+                    runs[stack.Name].Add(await MeasureAsync(stack, diskBytes, bytes));
                 }
             }
         }

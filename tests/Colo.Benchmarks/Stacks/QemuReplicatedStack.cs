@@ -1,3 +1,4 @@
+using Colo.Testing;
 using Colo.Testing.Qemu;
 
 namespace Colo.Benchmarks.Stacks;
@@ -26,10 +27,12 @@ internal sealed class QemuReplicatedStack : IReplicatedStack
 
     public static async Task<QemuReplicatedStack> LaunchAsync(StackPlace place)
     {
-        QemuSecondary secondary = await QemuSecondary.LaunchAsync(place.Directory, place.LengthBytes);
+        // Over TCP, as ours: two nodes have no unix socket in common.
+        int port = LoopbackPort.FindFree();
+        QemuSecondary secondary = await QemuSecondary.LaunchAsync(place.Directory, place.LengthBytes, port);
         QemuPrimary primary = await QemuPrimary.LaunchAsync(place.Directory, place.LengthBytes);
         await secondary.StartAsync();
-        await primary.StartAsync(secondary.NbdSocket, QemuSecondary.ForwardExport);
+        await primary.StartAsync(port, QemuSecondary.ForwardExport);
         return new QemuReplicatedStack(secondary, primary);
     }
 

@@ -18,6 +18,7 @@ internal static class StackRecipes
 
     public static IReadOnlyList<StackRecipe<IReplicatedStack>> Replicated { get; } =
     [
+        new(Ours, async place => await ColoReplicatedStack.LaunchAsync(place)),
         new("qemu", async place => await QemuReplicatedStack.LaunchAsync(place)),
     ];
 

@@ -39,22 +39,15 @@ public sealed class QemuPrimary : IAsyncDisposable
     }
 
     /// <summary>Connects to a secondary (its NBD socket and export), adds it to the quorum, and starts replication.</summary>
-    public async Task StartAsync(string secondaryNbdSocket, string secondaryExport)
+    public Task StartAsync(string secondaryNbdSocket, string secondaryExport) =>
+        StartAsync(new JsonObject { ["type"] = "unix", ["path"] = secondaryNbdSocket }, secondaryExport);
+
+    /// <summary>As above, over TCP on this machine.</summary>
+    public Task StartAsync(int secondaryPort, string secondaryExport)
     {
-        await Process.AddNodeAsync(new()
-        {
-            ["driver"] = "replication",
-            ["node-name"] = "forward",
-            ["mode"] = "primary",
-            ["file"] = new JsonObject
-            {
-                ["driver"] = "nbd",
-                ["server"] = new JsonObject { ["type"] = "unix", ["path"] = secondaryNbdSocket },
-                ["export"] = secondaryExport,
-            },
-        });
-        await Process.Qmp.ExecuteAsync("x-blockdev-change", new() { ["parent"] = "top", ["node"] = "forward" });
-        await Process.SetReplicationAsync(enable: true, primary: true);
+        JsonObject server = QemuProcess.Inet(secondaryPort);
+        server["type"] = "inet";
+        return StartAsync(server, secondaryExport);
     }
 
     public Task CheckpointAsync() => Process.CheckpointAsync();
@@ -67,4 +60,22 @@ public sealed class QemuPrimary : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => Process.DisposeAsync();
+
+    private async Task StartAsync(JsonObject server, string secondaryExport)
+    {
+        await Process.AddNodeAsync(new()
+        {
+            ["driver"] = "replication",
+            ["node-name"] = "forward",
+            ["mode"] = "primary",
+            ["file"] = new JsonObject
+            {
+                ["driver"] = "nbd",
+                ["server"] = server,
+                ["export"] = secondaryExport,
+            },
+        });
+        await Process.Qmp.ExecuteAsync("x-blockdev-change", new() { ["parent"] = "top", ["node"] = "forward" });
+        await Process.SetReplicationAsync(enable: true, primary: true);
+    }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace Colo.Testing.Qemu;
@@ -45,6 +46,9 @@ public sealed class QemuProcess : IAsyncDisposable
     public Task ServeAsync(string nbdSocket) =>
         Qmp.ExecuteAsync("nbd-server-start", new() { ["addr"] = new JsonObject { ["type"] = "unix", ["data"] = new JsonObject { ["path"] = nbdSocket } } });
 
+    public Task ServeTcpAsync(int port) =>
+        Qmp.ExecuteAsync("nbd-server-start", new() { ["addr"] = new JsonObject { ["type"] = "inet", ["data"] = Inet(port) } });
+
     public Task ExportAsync(string nodeName, string exportName) =>
         Qmp.ExecuteAsync("block-export-add", new()
         {
@@ -85,6 +89,8 @@ public sealed class QemuProcess : IAsyncDisposable
         await Qmp.DisposeAsync();
         await tool.DisposeAsync();
     }
+
+    internal static JsonObject Inet(int port) => new() { ["host"] = "127.0.0.1", ["port"] = port.ToString(CultureInfo.InvariantCulture) };
 
     /// <summary>A raw file as a node. The file node has a name of its own that nothing refers to.</summary>
     internal static JsonObject RawFile(string nodeName, string path, string aio) => new()

@@ -29,7 +29,11 @@ public sealed class QemuSecondary : IAsyncDisposable
     public string NbdSocket { get; }
 
     /// <summary>Makes the disk, where there is none yet, and empty buffers; serves, but does not start replication.</summary>
-    public static async Task<QemuSecondary> LaunchAsync(string directory, long lengthBytes, string aio = "threads")
+    /// <param name="directory">For disk, buffers and sockets.</param>
+    /// <param name="lengthBytes">Of the disk.</param>
+    /// <param name="tcpPort">Serve on this loopback port in place of the unix socket.</param>
+    /// <param name="aio">QEMU's word for how files are read and written.</param>
+    public static async Task<QemuSecondary> LaunchAsync(string directory, long lengthBytes, int? tcpPort = null, string aio = "threads")
     {
         string disk = Path.Combine(directory, "qemu-secondary.raw");
         string hidden = Path.Combine(directory, "qemu-hidden.qcow2");
@@ -52,7 +56,7 @@ public sealed class QemuSecondary : IAsyncDisposable
             ["file"] = Overlay("active", active, aio, Overlay("hidden", hidden, aio, "disk")),
         });
         await process.AddNodeAsync(QemuProcess.Quorum("top", "replication"));
-        await process.ServeAsync(secondary.NbdSocket);
+        await (tcpPort is { } port ? process.ServeTcpAsync(port) : process.ServeAsync(secondary.NbdSocket));
         await process.ExportAsync("disk", ForwardExport);
         await process.ExportAsync("top", ViewExport);
         return secondary;
