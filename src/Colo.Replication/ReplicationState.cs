@@ -20,6 +20,9 @@ public enum ReplicationState
 public enum ReplicationEvent
 {
     Start,
+
+    /// <summary>Start of a full resync on a secondary that runs: its primary has come back.</summary>
+    Refill,
     Checkpoint,
 
     /// <summary>Stop without failover: after its last checkpoint.</summary>
@@ -41,8 +44,9 @@ public static class ReplicationTransitions
     /// <exception cref="ReplicationException"><see cref="ReplicationFault.WrongState"/>: the pair is illegal.</exception>
     public static ReplicationState Next(ReplicationState state, ReplicationEvent what) => (state, what) switch
     {
-        (ReplicationState.None, ReplicationEvent.Start) => ReplicationState.Running,
+        (ReplicationState.None, ReplicationEvent.Start or ReplicationEvent.Refill) => ReplicationState.Running,
 
+        (ReplicationState.Running, ReplicationEvent.Refill) => ReplicationState.Running,
         (ReplicationState.Running, ReplicationEvent.Checkpoint) => ReplicationState.Running,
         (ReplicationState.Running, ReplicationEvent.Stop) => ReplicationState.Done,
         (ReplicationState.Running, ReplicationEvent.FailoverAtOnce) => ReplicationState.Done,
@@ -55,9 +59,8 @@ public static class ReplicationTransitions
         (ReplicationState.FailoverFailed, ReplicationEvent.FailoverWithCommit) => ReplicationState.Failover,
 
         // A replica that was promoted can be asked again, as in QEMU: the manager need not know what was answered before it died.
-        (ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done, ReplicationEvent.Start) => state,
-        (ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done, ReplicationEvent.Checkpoint) => state,
-        (ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done, ReplicationEvent.Stop) => state,
+        (ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done,
+            ReplicationEvent.Start or ReplicationEvent.Refill or ReplicationEvent.Checkpoint or ReplicationEvent.Stop) => state,
         (ReplicationState.Failover or ReplicationState.Done, ReplicationEvent.FailoverAtOnce) => state,
         (ReplicationState.Failover or ReplicationState.Done, ReplicationEvent.FailoverWithCommit) => state,
 

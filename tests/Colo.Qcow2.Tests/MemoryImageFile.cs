@@ -2,10 +2,42 @@ using Colo.Blocks;
 
 namespace Colo.Qcow2.Tests;
 
-/// <summary>One change of a file, as it was asked for.</summary>
-public readonly record struct FileChange(long Offset, byte[]? Bytes, long Length)
+/// <summary>One change of a file, as it was asked for; a flush changes nothing but is noted among them.</summary>
+public readonly record struct FileChange(long Offset, byte[]? Bytes, long Length, bool IsFlush = false)
 {
-    public bool IsLength => Bytes is null;
+    private const int SectorBytes = 512;
+
+    /// <summary>Applies the change, or, torn, only a part of its sectors.</summary>
+    public byte[] ApplyTo(byte[] content, Random? torn = null)
+    {
+        if (IsFlush)
+        {
+            return content;
+        }
+
+        if (Bytes is null)
+        {
+            Array.Resize(ref content, (int)Length);
+            return content;
+        }
+
+        long end = torn is null ? Offset + Length : TornEnd(torn);
+        if (end > content.Length)
+        {
+            Array.Resize(ref content, (int)end);
+        }
+
+        Bytes.AsSpan(0, (int)(end - Offset)).CopyTo(content.AsSpan((int)Offset));
+        return content;
+    }
+
+    private long TornEnd(Random random)
+    {
+        long firstBoundary = (Offset / SectorBytes * SectorBytes) + SectorBytes;
+        long sectors = Math.Max(0, (Offset + Length - firstBoundary + SectorBytes - 1) / SectorBytes);
+        long kept = random.NextInt64(0, sectors + 1);
+        return kept == 0 ? Offset : Math.Min(Offset + Length, firstBoundary + ((kept - 1) * SectorBytes));
+    }
 }
 
 /// <summary>An image file in memory that records every change in order; what a kill leaves is any prefix of the record.</summary>
@@ -94,8 +126,12 @@ public sealed class MemoryImageFile : IImageFile
 
     public ValueTask<BlockStatus> FlushAsync()
     {
-        Flushes++;
-        return new(Fault?.Invoke("flush", 0) ?? BlockStatus.Ok);
+        lock (gate)
+        {
+            Flushes++;
+            Record(new(0, null, 0, IsFlush: true));
+            return new(Fault?.Invoke("flush", 0) ?? BlockStatus.Ok);
+        }
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;

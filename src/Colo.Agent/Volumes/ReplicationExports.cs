@@ -12,15 +12,21 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
 {
     private readonly ConcurrentDictionary<string, Target> targets = new(StringComparer.Ordinal);
 
-    private sealed record Target(long Term, NbdExport? Export, NbdExport? Plain);
+    private sealed record Target(long Term, NbdExport? Export, NbdExport? Plain, Func<string?> Refusal);
 
     public static string NameOf(string uid, long term) => string.Create(CultureInfo.InvariantCulture, $"{uid}@{term}");
 
     /// <summary>A secondary is prepared under the term, and takes no primary before it is started.</summary>
-    public void Announce(string uid, long term) => targets[uid] = new(term, null, null);
+    public void Announce(string uid, long term) => targets[uid] = new(term, null, null, () => "it is not started yet");
 
     /// <summary>Serves <paramref name="export"/> for the volume from now on, in place of the one of an earlier term.</summary>
-    public void Serve(string uid, long term, NbdExport export, NbdExport? plain) => targets[uid] = new(term, export, plain);
+    /// <param name="uid">Of the volume.</param>
+    /// <param name="term">Whose primary may connect.</param>
+    /// <param name="export">Named uid@term.</param>
+    /// <param name="plain">The same under a plain name, or null.</param>
+    /// <param name="refusal">Asked at each connection: null, or why it is not taken now.</param>
+    public void Serve(string uid, long term, NbdExport export, NbdExport? plain, Func<string?> refusal) =>
+        targets[uid] = new(term, export, plain, refusal);
 
     public void Remove(string uid) => targets.TryRemove(uid, out _);
 
@@ -55,8 +61,9 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
             return NbdExportAnswer.Unknown($"no secondary of volume {uid} on this node");
         }
 
-        return term == target.Term && target.Export is { } export ? NbdExportAnswer.Serve(export)
-            : term == target.Term ? NbdExportAnswer.Unknown($"the secondary of volume {uid} is not started yet")
+        return term == target.Term && target.Refusal() is { } refusal
+                ? NbdExportAnswer.RefusedByPolicy($"the secondary of volume {uid}: {refusal}")
+            : term == target.Term ? NbdExportAnswer.Serve(target.Export!)
             : term < target.Term
                 ? NbdExportAnswer.RefusedByPolicy($"term {term} of volume {uid} is over: the secondary is of term {target.Term}")
                 : NbdExportAnswer.RefusedByPolicy(

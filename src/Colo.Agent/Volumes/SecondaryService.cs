@@ -22,9 +22,13 @@ public sealed class SecondaryService
     private readonly GuestExport vmView;
     private readonly Term term;
     private readonly string uid;
+    private readonly Action<SecondaryService> becameStale;
+    private readonly CancellationTokenSource closing = new();
     private NbdExport? export;
     private NbdExport? plain;
     private int primaries;
+    private volatile bool hadPrimary;
+    private Task watching = Task.CompletedTask;
 
     private SecondaryService(
         VolumeParts parts,
@@ -33,10 +37,11 @@ public sealed class SecondaryService
         ReplicaNews news,
         RawFile disk,
         SecondaryReplica replica,
-        GuestExport vmView)
+        GuestExport vmView,
+        Action<SecondaryService> becameStale)
     {
         (this.parts, this.memory, this.paths, this.news) = (parts, memory, paths, news);
-        (this.disk, this.replica, this.vmView) = (disk, replica, vmView);
+        (this.disk, this.replica, this.vmView, this.becameStale) = (disk, replica, vmView, becameStale);
         uid = memory.Current.Spec.Uid;
         term = new(memory.Current.Spec.Term);
         log = parts.Logs.CreateLogger<SecondaryService>();
@@ -52,7 +57,13 @@ public sealed class SecondaryService
     private bool IsConnected => Volatile.Read(ref primaries) > 0;
 
     /// <summary>Opens the copy, with the buffers that a former process left; takes a primary at once where replication ran before.</summary>
-    public static async Task<SecondaryService> OpenAsync(VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths)
+    /// <param name="parts">Of the process.</param>
+    /// <param name="memory">Of the replica; its spec says who this is.</param>
+    /// <param name="paths">Of the replica.</param>
+    /// <param name="becameStale">Told once when the copy has lost its primary and the record says that it misses writes: it is to begin
+    /// anew before it takes a primary again. Must not block or call back.</param>
+    public static async Task<SecondaryService> OpenAsync(
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, Action<SecondaryService> becameStale)
     {
         ReplicaSpec spec = memory.Current.Spec;
         RawFile disk = paths.OpenDisk(spec);
@@ -63,10 +74,12 @@ public sealed class SecondaryService
             replica = await OpenReplicaAsync(parts, memory, paths, disk, news);
             GuestExport vmView = await GuestExport.OpenAsync(
                 parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: false);
-            SecondaryService service = new(parts, memory, paths, news, disk, replica, vmView);
+            SecondaryService service = new(parts, memory, paths, news, disk, replica, vmView, becameStale);
             if (replica.State == ReplicationState.Running)
             {
+                service.hadPrimary = true;
                 service.Serve();
+                service.LookForStale();
             }
             else
             {
@@ -85,7 +98,7 @@ public sealed class SecondaryService
 
     /// <summary>True where Start cannot go on with what is there: a copy that ran before, lost its primary and is not in sync.</summary>
     public bool MustBeginAnew(Api.ResyncMode asked) =>
-        replica.State != ReplicationState.None && !IsConnected && asked != Api.ResyncMode.None && !IsInSync();
+        asked != Api.ResyncMode.None && (IsStale() || replica.State is ReplicationState.Done);
 
     public async Task StartAsync(Api.ResyncMode asked)
     {
@@ -124,6 +137,8 @@ public sealed class SecondaryService
     /// <param name="recoveryPoint">What is served.</param>
     public async Task<PrimaryBase> PromoteAsync(Term newTerm, RecoveryPoint recoveryPoint)
     {
+        await closing.CancelAsync();
+        await watching;
         await StopServingAsync();
         await Calling(async () => await replica.StopAsync(newTerm, failover: true, recoveryPoint));
         return PrimaryBase.Promoted(disk, replica, memory, log, async () => await vmView.CloseAsync(TimeSpan.Zero));
@@ -188,11 +203,14 @@ public sealed class SecondaryService
     /// <summary>True where the disk was flushed.</summary>
     public async Task<bool> CloseAsync(TimeSpan drain)
     {
+        await closing.CancelAsync();
+        await watching;
         await StopServingAsync();
         bool drained = await vmView.CloseAsync(drain);
         await replica.DisposeAsync();
         bool flushed = await disk.FlushAsync() == BlockStatus.Ok;
         await disk.DisposeAsync();
+        closing.Dispose();
         return drained && flushed;
     }
 
@@ -229,7 +247,8 @@ public sealed class SecondaryService
         StoredReplica known = memory.Current;
         export = Target(ReplicationExports.NameOf(uid, term.Value), known.Generation);
         plain = known.Spec.PlainExportName.Length > 0 ? Target(known.Spec.PlainExportName, known.Generation) : null;
-        parts.Replication.Serve(uid, term.Value, export, plain);
+        parts.Replication.Serve(
+            uid, term.Value, export, plain, () => IsStale() ? "its copy misses writes and begins anew first; try again" : null);
     }
 
     private NbdExport Target(string name, string generation)
@@ -239,10 +258,53 @@ public sealed class SecondaryService
         {
             Description = NbdReplicationLink.DescribeGeneration(generation),
             Checkpoint = _ => target.CheckpointAsync(),
-            Connected = _ => Interlocked.Increment(ref primaries),
-            Disconnected = _ => Interlocked.Decrement(ref primaries),
+            Connected = _ =>
+            {
+                hadPrimary = true;
+                Interlocked.Increment(ref primaries);
+            },
+            Disconnected = _ =>
+            {
+                Interlocked.Decrement(ref primaries);
+                LookForStale();
+            },
         };
     }
+
+    private void LookForStale()
+    {
+        if (watching.IsCompleted && !closing.IsCancellationRequested)
+        {
+            watching = WatchForStaleAsync();
+        }
+    }
+
+    /// <summary>Until a primary is back, or the record says that this copy misses writes.</summary>
+    private async Task WatchForStaleAsync()
+    {
+        try
+        {
+            using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds), parts.Time);
+            do
+            {
+                if (IsStale())
+                {
+                    becameStale(this);
+                    return;
+                }
+            }
+            while (await timer.WaitForNextTickAsync(closing.Token) && !IsConnected);
+        }
+        catch (OperationCanceledException)
+        {
+            // Closed meanwhile.
+        }
+    }
+
+    /// <summary>Lost its primary, and the record does not call it in sync: forwards onto its disk would mix with a buffer that is the view
+    /// of an older moment. A copy that is being filled has no such view, and may go on.</summary>
+    private bool IsStale() =>
+        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && !IsInSync();
 
     private async Task StopServingAsync()
     {

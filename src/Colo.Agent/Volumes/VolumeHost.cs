@@ -22,6 +22,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
     private volatile PrimaryService? primary;
     private volatile SecondaryService? secondary;
     private volatile string? fault;
+    private Task renewing = Task.CompletedTask;
 
     public string Uid => uid;
 
@@ -168,7 +169,11 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         token);
 
     /// <summary>The process ends: drain, flush, close, and remember that it was done.</summary>
-    public Task CloseAsync(string why, TimeSpan drain) => SerialAsync(() => CloseServiceAsync(why, drain));
+    public async Task CloseAsync(string why, TimeSpan drain)
+    {
+        await SerialAsync(() => CloseServiceAsync(why, drain));
+        await renewing;
+    }
 
     public void Fault(string reason)
     {
@@ -307,7 +312,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         });
         if (before.Spec.Role == Role.Secondary)
         {
-            secondary = await SecondaryService.OpenAsync(parts, memory, paths);
+            secondary = await SecondaryService.OpenAsync(parts, memory, paths, BecameStale);
         }
         else
         {
@@ -343,13 +348,34 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         }
     }
 
+    private void BecameStale(SecondaryService which) => renewing = Task.Run(() => SerialAsync(async () =>
+    {
+        try
+        {
+            if (ReferenceEquals(secondary, which))
+            {
+                await BeginAnewAsync();
+            }
+        }
+        catch (VolumeFaultException)
+        {
+            // Kept and shown as the replica's fault.
+        }
+    }));
+
+    private async Task BeginAnewAsync()
+    {
+        await CloseServiceAsync("begins anew: it misses writes", TimeSpan.Zero);
+        paths.Epochs(memory.Current.Spec).Clear();
+        memory.Update(s => s with { Started = false });
+        await OpenOrFaultAsync("to be filled anew");
+    }
+
     private async Task StartSecondaryAsync(ResyncMode resync)
     {
         if (secondary!.MustBeginAnew(resync))
         {
-            await CloseServiceAsync("begins anew", TimeSpan.Zero);
-            paths.Epochs(memory.Current.Spec).Clear();
-            await OpenOrFaultAsync("begun anew");
+            await BeginAnewAsync();
         }
 
         await secondary.StartAsync(resync);
@@ -364,6 +390,11 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         memory.Update(s => s with { Spec = s.Spec with { Peer = target }, Stopped = false });
         await source.AttachAsync(target, resync, token);
         memory.Update(s => s with { Started = true });
+        if (resync == ResyncMode.None)
+        {
+            // Ends the secondary's filling, where it was started without knowing that nothing would be copied.
+            await source.CheckpointAsync(token);
+        }
     }
 
     private async Task PromoteAsync(long term, RecoveryPoint asked)

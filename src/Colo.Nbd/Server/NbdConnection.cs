@@ -20,7 +20,7 @@ internal sealed class NbdConnection
     private readonly Stream transport;
     private readonly Action<NbdConnection> ended;
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly CancellationTokenSource aborting = new();
+    private readonly CancellationTokenSource aborting = new(); // never disposed: Abort may come at any time, and it holds no timer
     private TransmissionSession? session;
     private volatile bool handshakeTimedOut;
     private volatile bool draining;
@@ -112,7 +112,6 @@ internal sealed class NbdConnection
             transport.Dispose();
             Export?.Remove(this);
             ended(this);
-            aborting.Dispose();
             finished.SetResult();
         }
     }

@@ -20,7 +20,7 @@ public sealed class NbdServer : IAsyncDisposable
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<long, NbdConnection> connections = new();
     private readonly List<Socket> listeners = [];
-    private readonly List<Task> acceptLoops = [];
+    private readonly List<Thread> acceptThreads = [];
     private readonly CancellationTokenSource stopping = new();
     private bool started;
 
@@ -68,7 +68,9 @@ public sealed class NbdServer : IAsyncDisposable
         foreach (Socket socket in listeners)
         {
             NbdServerLog.Listening(logger, socket.LocalEndPoint);
-            acceptLoops.Add(AcceptAsync(socket));
+            Thread accepting = new(() => AcceptConnections(socket)) { IsBackground = true, Name = "nbd-accept" };
+            acceptThreads.Add(accepting);
+            accepting.Start();
         }
 
         return Task.CompletedTask;
@@ -88,7 +90,11 @@ public sealed class NbdServer : IAsyncDisposable
     {
         await stopping.CancelAsync();
         CloseListeners();
-        await Task.WhenAll(acceptLoops);
+        foreach (Thread accepting in acceptThreads)
+        {
+            accepting.Join(); // closing its socket has woken it
+        }
+
         HashSet<NbdExport> used = [];
         List<Task> ends = [];
         foreach (NbdConnection connection in connections.Values)
@@ -135,16 +141,16 @@ public sealed class NbdServer : IAsyncDisposable
         stopping.Dispose();
     }
 
-    private async Task AcceptAsync(Socket listener)
+    /// <summary>On a thread of its own, so that a busy thread pool cannot keep clients waiting.</summary>
+    private void AcceptConnections(Socket listener)
     {
         while (!stopping.IsCancellationRequested)
         {
-            Socket accepted;
             try
             {
-                accepted = await listener.AcceptAsync(stopping.Token);
+                Admit(listener.Accept());
             }
-            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+            catch (ObjectDisposedException)
             {
                 return;
             }
@@ -153,13 +159,9 @@ public sealed class NbdServer : IAsyncDisposable
                 if (!stopping.IsCancellationRequested)
                 {
                     NbdServerLog.AcceptFailed(logger, e);
-                    await Task.Delay(AcceptRetryDelay, time, CancellationToken.None);
+                    stopping.Token.WaitHandle.WaitOne(AcceptRetryDelay); // out of descriptors: some will be closed
                 }
-
-                continue;
             }
-
-            Admit(accepted);
         }
     }
 

@@ -56,25 +56,46 @@ internal static class ImageChecker
 
         for (long block = 0; block < image.Refcounts.BlockCount; block++)
         {
-            if (image.Refcounts.BlockOffset(block) == 0)
-            {
-                continue;
-            }
-
             long first = block << geometry.RefcountBlockBits;
-            for (long cluster = first; cluster < first + geometry.RefcountsPerBlock; cluster++)
+            (BlockStatus status, ReadOnlyMemory<byte> counts) = await image.Refcounts.ReadBlockAsync(block);
+            ThrowIfFailed(status, image);
+            for (long i = NextUsed(counts.Span, geometry, 0); i >= 0; i = NextUsed(counts.Span, geometry, i + 1))
             {
-                (BlockStatus status, ulong count) = await image.Refcounts.GetAsync(cluster);
-                ThrowIfFailed(status, image);
-                last = count > 0 ? Math.Max(last, cluster) : last;
-                if (count > references[cluster])
+                last = Math.Max(last, first + i);
+                ulong count = RefcountCodec.Get(counts.Span, geometry.RefcountOrder, i);
+                if (count > references[first + i])
                 {
-                    await LeakedAsync(image, cluster, count, references[cluster], findings, mayRepair);
+                    await LeakedAsync(image, first + i, count, references[first + i], findings, mayRepair);
                 }
             }
         }
 
         return (last + 1) << geometry.ClusterBits;
+    }
+
+    /// <summary>The next count that is not 0, or -1; zero bytes are skipped as they are.</summary>
+    private static long NextUsed(ReadOnlySpan<byte> block, Geometry geometry, long from)
+    {
+        long entries = ((long)block.Length * 8) >> geometry.RefcountOrder;
+        while (from < entries)
+        {
+            int at = (int)((from << geometry.RefcountOrder) >> 3);
+            int zeroes = block[at..].IndexOfAnyExcept((byte)0);
+            if (zeroes < 0)
+            {
+                return -1;
+            }
+
+            from = Math.Max(from, ((at + zeroes) * 8L) >> geometry.RefcountOrder);
+            if (RefcountCodec.Get(block, geometry.RefcountOrder, from) != 0)
+            {
+                return from;
+            }
+
+            from++;
+        }
+
+        return -1;
     }
 
     private static async ValueTask LeakedAsync(ImageState image, long cluster, ulong count, uint used, Findings findings, bool mayRepair)

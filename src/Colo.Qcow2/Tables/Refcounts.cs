@@ -81,6 +81,18 @@ internal sealed class Refcounts(IImageFile file, Geometry geometry, Func<ValueTa
         }
     }
 
+    /// <summary>All refcounts of a block, as in the file; empty where there is no block.</summary>
+    public async ValueTask<(BlockStatus Status, ReadOnlyMemory<byte> Block)> ReadBlockAsync(long blockIndex)
+    {
+        if (BlockOffset(blockIndex) == 0)
+        {
+            return (BlockStatus.Ok, default);
+        }
+
+        (BlockStatus status, byte[]? block) = await LoadAsync(blockIndex);
+        return (status, block);
+    }
+
     /// <summary>Sets the refcount of a run of clusters inside one refcount block, in one write.</summary>
     public async ValueTask<BlockStatus> SetAsync(long first, int count, ulong value)
     {

@@ -11,6 +11,9 @@ public enum EpochPhase
     /// <summary>The secondary disk is being filled: the pair is no view of anything yet.</summary>
     Filling,
 
+    /// <summary>The secondary disk is complete, but the pair was lost with its machine: there is no last checkpoint until the next one.</summary>
+    Viewless,
+
     /// <summary>The pair belongs to the open epoch: active over hidden over secondary disk is the last checkpoint.</summary>
     Replicating,
 
@@ -41,7 +44,8 @@ public interface IEpochStore
     /// <summary>The record as last committed; <see cref="EpochRecord.None"/> where there is none.</summary>
     ValueTask<EpochRecord> ReadAsync();
 
-    /// <summary>Opens the pair of an epoch with its content; null where it is not there (any more). Removes pairs of other epochs.</summary>
+    /// <summary>Opens the pair of an epoch with its content; null where it is not there (any more), and for epoch 0. Removes the pairs of
+    /// all other epochs. Called once, first.</summary>
     ValueTask<EpochOverlays?> OpenAsync(long epoch);
 
     /// <summary>A fresh, empty pair; what an earlier try left under that number is removed. May take its time.</summary>

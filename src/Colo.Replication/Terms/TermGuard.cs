@@ -18,6 +18,9 @@ internal sealed class TermGuard
 
     public Term Seen => Volatile.Read(ref seen) is var value and > 0 ? new Term(value) : Term.None;
 
+    /// <summary>For the I/O path: no higher term was seen, not even one whose call is still under way.</summary>
+    public bool IsCurrent(Term term) => Volatile.Read(ref seen) == term.Value;
+
     public static async ValueTask<TermGuard> OpenAsync(ITermStore store) => new(store, await store.ReadAsync());
 
     /// <summary>True where the term is new to this node.</summary>

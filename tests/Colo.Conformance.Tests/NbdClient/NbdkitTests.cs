@@ -15,7 +15,7 @@ public class NbdkitTests
     [InlineData("--no-sr", "memory", "8M")]
     [InlineData("--filter=nozero", "memory", "8M")]
     [InlineData("--filter=nozero", "memory", "8M", "zeromode=emulate")]
-    [InlineData("--filter=fua", "memory", "8M", "fuamode=none")]
+    [InlineData("--filter=fua", "memory", "8M", "fuamode=emulate")]
     [InlineData("--filter=noextents", "memory", "8M")]
     [InlineData("--filter=noparallel", "--filter=delay", "memory", "8M", "delay-read=1ms", "delay-write=1ms")]
     public async Task Random_work_leaves_the_right_bytes(params string[] arguments)

@@ -16,7 +16,7 @@ public class QemuNbdTests
     [InlineData("--discard=unmap", "--detect-zeroes=unmap")]
     public async Task Random_work_on_a_raw_file_leaves_the_right_bytes(params string[] arguments)
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string file = await MakeRawAsync(directory);
         RandomWork work = new(seed: Environment.TickCount, Size, alignmentBytes: arguments[0] == "--cache=none" ? 4096 : 1);
         await using (RealServer server = await RealServer.QemuNbdAsync([.. arguments, "-f", "raw", file]))
@@ -35,15 +35,19 @@ public class QemuNbdTests
     [Fact]
     public async Task Random_work_on_a_qcow2_image_leaves_a_clean_image_with_the_right_bytes()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string image = directory.File("disk.qcow2");
         string raw = directory.File("expected.raw");
         (await Tool.RunAsync("qemu-img", "create", "-f", "qcow2", image, "8M")).EnsureSuccess();
         RandomWork work = new(seed: Environment.TickCount, Size);
         await using (RealServer server = await RealServer.QemuNbdAsync("-f", "qcow2", image))
-        await using (NbdClientDevice client = await server.ConnectAsync())
         {
-            await work.RunAsync(client, rounds: 60);
+            await using (NbdClientDevice client = await server.ConnectAsync())
+            {
+                await work.RunAsync(client, rounds: 60);
+            }
+
+            await server.StopAsync();
         }
 
         await File.WriteAllBytesAsync(raw, work.Expected);
@@ -54,7 +58,7 @@ public class QemuNbdTests
     [Fact]
     public async Task Holes_zeroes_and_data_are_told_apart()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string file = await MakeRawAsync(directory);
         await using RealServer server = await RealServer.QemuNbdAsync("--discard=unmap", "-f", "raw", file);
         await using NbdClientDevice client = await server.ConnectAsync();
@@ -78,7 +82,7 @@ public class QemuNbdTests
     [Fact]
     public async Task Holes_of_a_sparse_read_arrive_as_zeroes_in_a_dirty_buffer()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string file = await MakeRawAsync(directory);
         await using RealServer server = await RealServer.QemuNbdAsync("-f", "raw", file);
         await using NbdClientDevice client = await server.ConnectAsync();
@@ -96,7 +100,7 @@ public class QemuNbdTests
     [Fact]
     public async Task A_read_only_export_is_seen_as_such()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         await using RealServer server = await RealServer.QemuNbdAsync("-r", "-f", "raw", await MakeRawAsync(directory));
         await using NbdClientDevice client = await server.ConnectAsync();
 
@@ -108,7 +112,7 @@ public class QemuNbdTests
     [Fact]
     public async Task A_named_export_is_listed_described_and_opened()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string file = await MakeRawAsync(directory);
         await using RealServer server = await RealServer.QemuNbdAsync("-x", "disk é/1", "-D", "a description", "-f", "raw", file);
         NbdClientOptions options = server.Options with { Endpoint = server.Endpoint with { ExportName = "disk é/1" } };
@@ -126,7 +130,7 @@ public class QemuNbdTests
     [Fact]
     public async Task A_full_disk_is_told_to_the_writer()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string limited = directory.File("blkdebug.conf");
         await File.WriteAllTextAsync(limited, "[inject-error]\nevent = \"pwritev\"\nerrno = \"28\"\nonce = \"off\"\n");
         string file = await MakeRawAsync(directory);
@@ -141,7 +145,7 @@ public class QemuNbdTests
     [Fact]
     public async Task Fast_zero_succeeds_where_the_file_can_and_reads_back_as_zeroes()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         await using RealServer server = await RealServer.QemuNbdAsync("-f", "raw", await MakeRawAsync(directory));
         await using NbdClientDevice client = await server.ConnectAsync();
         (await client.WriteAsync(0, Filled(1 << 20))).ShouldBe(BlockStatus.Ok);
@@ -157,17 +161,17 @@ public class QemuNbdTests
     [Fact]
     public async Task A_disk_of_many_terabytes_is_zeroed_and_trimmed_whole()
     {
-        using TempDirectory directory = new();
+        using TempDirectory directory = new(onTmpfs: true);
         string image = directory.File("huge.qcow2");
-        (await Tool.RunAsync("qemu-img", "create", "-f", "qcow2", image, "5T")).EnsureSuccess();
+        (await Tool.RunAsync("qemu-img", "create", "-f", "qcow2", image, "1T")).EnsureSuccess();
         await using RealServer server = await RealServer.QemuNbdAsync("--discard=unmap", "-f", "qcow2", image);
         await using NbdClientDevice client = await server.ConnectAsync();
-        (await client.WriteAsync(5L << 39, Filled(4096))).ShouldBe(BlockStatus.Ok);
+        (await client.WriteAsync(1L << 39, Filled(4096))).ShouldBe(BlockStatus.Ok);
 
         (await client.DiscardAsync(new BlockRange(0, client.LengthBytes))).ShouldBe(BlockStatus.Ok);
 
         byte[] read = Filled(4096);
-        (await client.ReadAsync(5L << 39, read)).ShouldBe(BlockStatus.Ok);
+        (await client.ReadAsync(1L << 39, read)).ShouldBe(BlockStatus.Ok);
         read.ShouldAllBe(b => b == 0);
     }
 

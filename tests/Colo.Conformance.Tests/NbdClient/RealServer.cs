@@ -23,15 +23,15 @@ internal sealed class RealServer : IAsyncDisposable
 
     public Task<NbdClientDevice> ConnectAsync() => NbdClientDevice.ConnectAsync(Options);
 
-    public static Task<RealServer> NbdkitAsync(params string[] arguments) => NbdkitAsync(null, arguments);
+    public static Task<RealServer> NbdkitAsync(params string[] arguments) => NbdkitAtAsync(null, arguments);
 
     /// <param name="socket">Where to listen; null: a socket of its own.</param>
-    public static Task<RealServer> NbdkitAsync(string? socket, params string[] arguments) => StartAsync(
+    public static Task<RealServer> NbdkitAtAsync(string? socket, params string[] arguments) => StartAsync(
         "nbdkit", socket, (path, pidFile) => ["-f", "-v", "-U", path, "-P", pidFile, .. arguments]);
 
-    public static Task<RealServer> QemuNbdAsync(params string[] arguments) => QemuNbdAsync(null, arguments);
+    public static Task<RealServer> QemuNbdAsync(params string[] arguments) => QemuNbdAtAsync(null, arguments);
 
-    public static Task<RealServer> QemuNbdAsync(string? socket, params string[] arguments) => StartAsync(
+    public static Task<RealServer> QemuNbdAtAsync(string? socket, params string[] arguments) => StartAsync(
         "qemu-nbd", socket, (path, pidFile) => ["-t", "-e", "8", "-k", path, $"--pid-file={pidFile}", .. arguments]);
 
     public static Task<RealServer> NbdkitOnTcpAsync(params string[] arguments) => StartOnTcpAsync(
@@ -46,6 +46,13 @@ internal sealed class RealServer : IAsyncDisposable
         tool.Process.Kill();
         await tool.WaitAsync();
         File.Delete(Endpoint.UnixPath!);
+    }
+
+    /// <summary>SIGTERM: it closes its image in order.</summary>
+    public async Task StopAsync()
+    {
+        (await Tool.RunAsync("kill", "-TERM", tool.Pid.ToString(CultureInfo.InvariantCulture))).EnsureSuccess();
+        await tool.WaitAsync();
     }
 
     public async ValueTask DisposeAsync()

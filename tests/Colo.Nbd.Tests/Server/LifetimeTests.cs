@@ -51,7 +51,7 @@ public sealed class LifetimeTests
     public async Task Disconnecting_waits_until_the_device_has_let_go()
     {
         TaskCompletionSource gate = new();
-        TaskCompletionSource begun = new();
+        TaskCompletionSource begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
         MemoryDisk disk = new(Size)
         {
             Gate = (_, _) =>
@@ -86,7 +86,7 @@ public sealed class LifetimeTests
     public async Task Stopping_answers_what_was_begun_flushes_and_closes()
     {
         TaskCompletionSource gate = new();
-        TaskCompletionSource begun = new();
+        TaskCompletionSource begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
         MemoryDisk disk = new(Size)
         {
             Gate = (op, _) =>
@@ -114,7 +114,7 @@ public sealed class LifetimeTests
     public async Task Stopping_cuts_what_is_not_drained_in_time()
     {
         TaskCompletionSource gate = new();
-        TaskCompletionSource begun = new();
+        TaskCompletionSource begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
         MemoryDisk disk = new(Size)
         {
             Gate = (op, _) =>
