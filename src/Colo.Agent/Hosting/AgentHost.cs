@@ -1,0 +1,121 @@
+using Colo.Agent.Metrics;
+using Colo.Agent.Options;
+using Colo.Agent.Pools;
+using Colo.Agent.Service;
+using Colo.Agent.Volumes;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Options;
+using Prometheus;
+
+namespace Colo.Agent.Hosting;
+
+/// <summary>Composes the process: one Add a module, then the endpoints.</summary>
+public static class AgentHost
+{
+    /// <exception cref="ArgumentException">an argument is none.</exception>
+    /// <exception cref="OptionsValidationException">the configuration cannot work; every message names its key.</exception>
+    public static WebApplication Build(IReadOnlyList<string> arguments)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "colo-agent" });
+        AgentOptions options = builder.AddAgentOptions(arguments);
+        builder.AddAgentLogging(options);
+        builder.AddAgentListeners(options);
+        builder.AddPools();
+        builder.AddVolumes();
+        builder.AddAgentService();
+        builder.AddAgentMetrics();
+        builder.AddAgentHealth();
+
+        WebApplication app = builder.Build();
+        app.MapGrpcService<AgentService>();
+        app.MapGrpcHealthChecksService();
+        app.MapGrpcReflectionService();
+        app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>());
+        app.MapHealthChecks("/readyz");
+        app.MapHealthChecks("/healthz", new HealthCheckOptions { Predicate = _ => false });
+        app.Services.GetRequiredService<AgentMetrics>().Register();
+        return app;
+    }
+
+    private static AgentOptions AddAgentOptions(this WebApplicationBuilder builder, IReadOnlyList<string> arguments)
+    {
+        // Only what an agent documents: no appsettings.json of the working directory, no ASPNETCORE_ variables.
+        builder.Configuration.Sources.Clear();
+        builder.Configuration.AddAgentConfiguration(arguments);
+        AgentOptions options = builder.Configuration.Get<AgentOptions>() ?? new();
+        ValidateOptionsResult result = new AgentOptionsValidator().Validate(null, options);
+        if (result.Failed)
+        {
+            throw new OptionsValidationException(nameof(AgentOptions), typeof(AgentOptions), result.Failures!);
+        }
+
+        builder.Services.AddSingleton(options).AddSingleton(options.Tls).AddSingleton(TimeProvider.System);
+        builder.Services.Configure<HostOptions>(host =>
+            host.ShutdownTimeout = TimeSpan.FromSeconds(options.Limits.ShutdownSeconds + 5));
+        return options;
+    }
+
+    private static void AddAgentLogging(this WebApplicationBuilder builder, AgentOptions options)
+    {
+        builder.Logging.ClearProviders();
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Logging.AddFilter("Grpc", LogLevel.Warning);
+        if (options.LogFormat == "json")
+        {
+            builder.Logging.AddJsonConsole(console => console.UseUtcTimestamp = true);
+        }
+        else
+        {
+            builder.Logging.AddSimpleConsole(console =>
+            {
+                console.SingleLine = true;
+                console.UseUtcTimestamp = true;
+                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            });
+        }
+    }
+
+    private static void AddPools(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<PoolProbe>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<PoolProbe>());
+    }
+
+    private static void AddVolumes(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<CertificateFiles>();
+        builder.Services.AddSingleton<BoundAddresses>();
+        builder.Services.AddSingleton<ReplicationExports>();
+        builder.Services.AddSingleton<NbdListeners>();
+        builder.Services.AddSingleton<VolumeParts>();
+        builder.Services.AddSingleton<VolumeCatalog>();
+        builder.Services.AddSingleton<IVolumes>(services => services.GetRequiredService<VolumeCatalog>());
+        builder.Services.AddHostedService(services => services.GetRequiredService<VolumeCatalog>());
+    }
+
+    private static void AddAgentService(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddGrpc();
+        builder.Services.AddGrpcReflection();
+        builder.Services.AddSingleton<PrepareParser>();
+        builder.Services.AddSingleton<StatusBoard>();
+        builder.Services.AddHostedService<StatusPump>();
+    }
+
+    private static void AddAgentMetrics(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton(_ => Prometheus.Metrics.NewCustomRegistry());
+        builder.Services.AddSingleton<AgentMetrics>();
+    }
+
+    private static void AddAgentHealth(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddGrpcHealthChecks().AddCheck<AgentHealth>("ready");
+        builder.Services.Configure<HealthCheckPublisherOptions>(publisher =>
+        {
+            publisher.Delay = TimeSpan.FromSeconds(1);
+            publisher.Period = TimeSpan.FromSeconds(5);
+        });
+    }
+}

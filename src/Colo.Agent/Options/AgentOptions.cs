@@ -1,0 +1,84 @@
+namespace Colo.Agent.Options;
+
+/// <summary>
+/// What the person who installs an agent decides. Bound once at start from, in rising precedence, a JSON file (--config), the environment
+/// (COLO_AGENT_NODE_NAME) and the command line (--node-name); validated before anything listens. Immutable afterwards.
+/// </summary>
+public sealed class AgentOptions
+{
+    /// <summary>The node's name, as the arbiter's record spells it.</summary>
+    public string NodeName { get; init; } = "";
+
+    /// <summary>Storage pools: name to directory (--pool default=/var/lib/colo/default, repeatable).</summary>
+    public Dictionary<string, string> Pools { get; init; } = new(StringComparer.Ordinal);
+
+    /// <summary>Where guests find their disks: one unix socket a volume, under a path that stays over restarts.</summary>
+    public string SocketDirectory { get; init; } = "/run/colo/sockets";
+
+    /// <summary>A tmpfs for buffers of medium Memory.</summary>
+    public string MemoryBufferDirectory { get; init; } = "/dev/shm/colo";
+
+    /// <summary>Where gRPC listens: host:port or unix:/path, several separated by commas.</summary>
+    public string GrpcListen { get; init; } = "127.0.0.1:9540";
+
+    /// <summary>Where secondaries of this node accept their primaries: host:port.</summary>
+    public string ReplicationListen { get; init; } = "127.0.0.1:9541";
+
+    /// <summary>What a peer is told to connect to, where it is not <see cref="ReplicationListen"/> itself (a wildcard address).</summary>
+    public string ReplicationAdvertise { get; init; } = "";
+
+    /// <summary>host:port of guest disks over TCP; empty: unix sockets only.</summary>
+    public string GuestListen { get; init; } = "";
+
+    /// <summary>host:port of /metrics, /healthz and /readyz (plain HTTP).</summary>
+    public string MetricsListen { get; init; } = "127.0.0.1:9543";
+
+    /// <summary>Directory of the embedded arbiter's record files, where Prepare names none.</summary>
+    public string ArbiterDirectory { get; init; } = "";
+
+    public TlsOptions Tls { get; init; } = new();
+
+    public LimitOptions Limits { get; init; } = new();
+
+    /// <summary>text or json.</summary>
+    public string LogFormat { get; init; } = "text";
+}
+
+/// <summary>Mutual TLS for gRPC and for the replication connections; either all three files or none.</summary>
+public sealed class TlsOptions
+{
+    /// <summary>PEM; may hold intermediates.</summary>
+    public string CertificateFile { get; init; } = "";
+
+    public string KeyFile { get; init; } = "";
+
+    /// <summary>PEM: a peer's certificate must chain to one of these.</summary>
+    public string CaFile { get; init; } = "";
+
+    public bool IsEnabled => CertificateFile.Length > 0;
+}
+
+/// <summary>Bounds, each with a default that suits a node with tens of volumes.</summary>
+public sealed class LimitOptions
+{
+    /// <summary>Replicas of this node.</summary>
+    public int MaxVolumes { get; init; } = 256;
+
+    /// <summary>Streams of Watch at the same time.</summary>
+    public int MaxWatchers { get; init; } = 64;
+
+    /// <summary>How long a shutdown may drain and flush.</summary>
+    public int ShutdownSeconds { get; init; } = 20;
+
+    /// <summary>Between two health probes of a pool.</summary>
+    public int ProbeIntervalSeconds { get; init; } = 10;
+
+    /// <summary>A pool whose small write and fdatasync take longer is not healthy.</summary>
+    public int ProbeTimeoutSeconds { get; init; } = 5;
+
+    /// <summary>Between two attempts of a primary to reach a secondary or an arbiter that does not answer.</summary>
+    public int RetryMilliseconds { get; init; } = 500;
+
+    /// <summary>A secondary that does not answer a forward for so long is lost.</summary>
+    public int PeerTimeoutMilliseconds { get; init; } = 3000;
+}

@@ -1,0 +1,144 @@
+using Microsoft.Extensions.Options;
+
+namespace Colo.Agent.Options;
+
+/// <summary>Refuses a configuration that would fail later; every message names the key and what it allows.</summary>
+public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
+{
+    /// <summary>sockaddr_un holds 108 bytes; a volume's socket adds its uid (63) and "-vmview.sock".</summary>
+    private const int MaxSocketDirectoryLength = 108 - 1 - 63 - 13;
+
+    public ValidateOptionsResult Validate(string? name, AgentOptions options)
+    {
+        List<string> faults = [];
+        Names(options, faults);
+        Directories(options, faults);
+        Listeners(options, faults);
+        Tls(options.Tls, faults);
+        Range(faults, "Limits:MaxVolumes", options.Limits.MaxVolumes, 1, 4096);
+        Range(faults, "Limits:MaxWatchers", options.Limits.MaxWatchers, 1, 1024);
+        Range(faults, "Limits:ShutdownSeconds", options.Limits.ShutdownSeconds, 1, 600);
+        Range(faults, "Limits:ProbeIntervalSeconds", options.Limits.ProbeIntervalSeconds, 1, 3600);
+        Range(faults, "Limits:ProbeTimeoutSeconds", options.Limits.ProbeTimeoutSeconds, 1, 600);
+        Range(faults, "Limits:RetryMilliseconds", options.Limits.RetryMilliseconds, 10, 60_000);
+        Range(faults, "Limits:PeerTimeoutMilliseconds", options.Limits.PeerTimeoutMilliseconds, 100, 600_000);
+        return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
+    }
+
+    private static void Names(AgentOptions options, List<string> faults)
+    {
+        if (!IsName(options.NodeName))
+        {
+            faults.Add($"NodeName (--node-name): 1-63 of [a-zA-Z0-9.-], not '{options.NodeName}'");
+        }
+
+        if (options.Pools.Count == 0)
+        {
+            faults.Add("Pools (--pool NAME=DIRECTORY): at least one");
+        }
+
+        foreach ((string pool, string directory) in options.Pools)
+        {
+            if (!IsName(pool))
+            {
+                faults.Add($"Pools (--pool): a name is 1-63 of [a-zA-Z0-9.-], not '{pool}'");
+            }
+
+            Absolute(faults, $"Pools:{pool}", directory, optional: false);
+        }
+
+        if (options.LogFormat is not ("text" or "json"))
+        {
+            faults.Add($"LogFormat (--log-format): text or json, not '{options.LogFormat}'");
+        }
+    }
+
+    private static void Directories(AgentOptions options, List<string> faults)
+    {
+        Absolute(faults, "SocketDirectory (--socket-directory)", options.SocketDirectory, optional: false);
+        if (options.SocketDirectory.Length > MaxSocketDirectoryLength)
+        {
+            faults.Add($"SocketDirectory (--socket-directory): at most {MaxSocketDirectoryLength} characters (a unix socket's path is "
+                + $"limited to 107), not {options.SocketDirectory.Length}");
+        }
+
+        Absolute(faults, "MemoryBufferDirectory (--memory-buffer-directory)", options.MemoryBufferDirectory, optional: false);
+        Absolute(faults, "ArbiterDirectory (--arbiter-directory)", options.ArbiterDirectory, optional: true);
+    }
+
+    private static void Listeners(AgentOptions options, List<string> faults)
+    {
+        string[] grpc = options.GrpcListen.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        if (grpc.Length == 0)
+        {
+            faults.Add("GrpcListen (--grpc-listen): at least one host:port or unix:/path");
+        }
+
+        foreach (string address in grpc)
+        {
+            Address(faults, "GrpcListen (--grpc-listen)", address, allowUnix: true);
+        }
+
+        Address(faults, "ReplicationListen (--replication-listen)", options.ReplicationListen, allowUnix: false);
+        Address(faults, "MetricsListen (--metrics-listen)", options.MetricsListen, allowUnix: false);
+        if (options.GuestListen.Length > 0)
+        {
+            Address(faults, "GuestListen (--guest-listen)", options.GuestListen, allowUnix: false);
+        }
+
+        if (options.ReplicationAdvertise.Length > 0 && !options.ReplicationAdvertise.Contains(':', StringComparison.Ordinal))
+        {
+            faults.Add($"ReplicationAdvertise (--replication-advertise): host:port, not '{options.ReplicationAdvertise}'");
+        }
+    }
+
+    private static void Tls(TlsOptions tls, List<string> faults)
+    {
+        (string Key, string Path)[] files =
+        [
+            ("Tls:CertificateFile", tls.CertificateFile), ("Tls:KeyFile", tls.KeyFile), ("Tls:CaFile", tls.CaFile),
+        ];
+        int given = files.Count(f => f.Path.Length > 0);
+        if (given is not (0 or 3))
+        {
+            faults.Add("Tls:CertificateFile, Tls:KeyFile, Tls:CaFile: all three, or none");
+        }
+
+        foreach ((string key, string path) in files)
+        {
+            if (path.Length > 0 && !File.Exists(path))
+            {
+                faults.Add($"{key}: no file at '{path}'");
+            }
+        }
+    }
+
+    private static void Absolute(List<string> faults, string key, string path, bool optional)
+    {
+        if ((path.Length > 0 || !optional) && !Path.IsPathFullyQualified(path))
+        {
+            faults.Add($"{key}: an absolute path, not '{path}'");
+        }
+    }
+
+    private static void Address(List<string> faults, string key, string text, bool allowUnix)
+    {
+        if (!ListenAddress.TryParse(text, out ListenAddress? address) || (address.UnixPath is not null && !allowUnix))
+        {
+            faults.Add($"{key}: {(allowUnix ? "IP:port or unix:/path" : "IP:port")} with a port of 0-65535, not '{text}'");
+        }
+    }
+
+    private static void Range(List<string> faults, string key, int value, int minimum, int maximum)
+    {
+        if (value < minimum || value > maximum)
+        {
+            faults.Add($"{key}: {minimum}-{maximum}, not {value}");
+        }
+    }
+
+    private static bool IsName(string name) =>
+        name.Length is > 0 and <= 63
+        && !name.AsSpan().ContainsAnyExcept("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+        && name[0] != '.';
+}

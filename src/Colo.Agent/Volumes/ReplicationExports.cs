@@ -1,0 +1,72 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Colo.Nbd.Server;
+
+namespace Colo.Agent.Volumes;
+
+/// <summary>
+/// The replication targets of this node's secondaries, under "uid@term": a primary of an older term is refused in the handshake, with
+/// a sentence that it can log, before it can write a byte. A target may have a plain name too, for a primary that knows no terms (QEMU).
+/// </summary>
+public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdExportProvider
+{
+    private readonly ConcurrentDictionary<string, Target> targets = new(StringComparer.Ordinal);
+
+    private sealed record Target(long Term, NbdExport? Export, NbdExport? Plain, Func<string?> Refusal);
+
+    public static string NameOf(string uid, long term) => string.Create(CultureInfo.InvariantCulture, $"{uid}@{term}");
+
+    /// <summary>A secondary is prepared under the term, and takes no primary before it is started.</summary>
+    public void Announce(string uid, long term) => targets[uid] = new(term, null, null, () => "it is not started yet");
+
+    /// <summary>Serves <paramref name="export"/> for the volume from now on, in place of the one of an earlier term.</summary>
+    /// <param name="uid">Of the volume.</param>
+    /// <param name="term">Whose primary may connect.</param>
+    /// <param name="export">Named uid@term.</param>
+    /// <param name="plain">The same under a plain name, or null.</param>
+    /// <param name="refusal">Asked at each connection: null, or why it is not taken now.</param>
+    public void Serve(string uid, long term, NbdExport export, NbdExport? plain, Func<string?> refusal) =>
+        targets[uid] = new(term, export, plain, refusal);
+
+    public void Remove(string uid) => targets.TryRemove(uid, out _);
+
+    public ValueTask<IReadOnlyList<NbdExport>> ListAsync(NbdPeer peer, CancellationToken cancellationToken) =>
+        new(targets.Values.SelectMany(t => new[] { t.Export, t.Plain }).OfType<NbdExport>().ToList());
+
+    public ValueTask<NbdExportAnswer> FindAsync(string name, NbdPeer peer, CancellationToken cancellationToken)
+    {
+        NbdExportAnswer answer = Find(name);
+        if (answer.Export is null)
+        {
+            log.ReplicationRefused(name, answer.Message);
+        }
+
+        return new(answer);
+    }
+
+    private NbdExportAnswer Find(string name)
+    {
+        int at = name.LastIndexOf('@');
+        if (at < 0 || !long.TryParse(name.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out long term))
+        {
+            NbdExport? plain = targets.Values.FirstOrDefault(t => t.Plain?.Name == name)?.Plain;
+            return plain is null
+                ? NbdExportAnswer.Unknown($"no replication target '{name}' on this node; the form is uid@term")
+                : NbdExportAnswer.Serve(plain);
+        }
+
+        string uid = name[..at];
+        if (!targets.TryGetValue(uid, out Target? target))
+        {
+            return NbdExportAnswer.Unknown($"no secondary of volume {uid} on this node");
+        }
+
+        return term == target.Term && target.Refusal() is { } refusal
+                ? NbdExportAnswer.RefusedByPolicy($"the secondary of volume {uid}: {refusal}")
+            : term == target.Term ? NbdExportAnswer.Serve(target.Export!)
+            : term < target.Term
+                ? NbdExportAnswer.RefusedByPolicy($"term {term} of volume {uid} is over: the secondary is of term {target.Term}")
+                : NbdExportAnswer.RefusedByPolicy(
+                    $"the secondary of volume {uid} is of term {target.Term}; it must be prepared under term {term} first");
+    }
+}

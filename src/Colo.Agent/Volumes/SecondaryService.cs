@@ -1,0 +1,351 @@
+using Colo.Blocks;
+using Colo.Linux;
+using Colo.Nbd.Server;
+using Colo.Replication;
+using Api = Colo.AgentApi;
+
+namespace Colo.Agent.Volumes;
+
+/// <summary>
+/// A volume's copy on its secondary node: the replica over disk and buffers, the export that the primary writes to, and the socket on
+/// which a secondary VM sees the last checkpoint. Owns all of them until it is closed or promoted.
+/// </summary>
+public sealed class SecondaryService
+{
+    private readonly VolumeParts parts;
+    private readonly ReplicaMemory memory;
+    private readonly ReplicaPaths paths;
+    private readonly ReplicaNews news;
+    private readonly ILogger log;
+    private readonly RawFile disk;
+    private readonly SecondaryReplica replica;
+    private readonly GuestExport vmView;
+    private readonly Term term;
+    private readonly string uid;
+    private readonly Action<SecondaryService> becameStale;
+    private readonly CancellationTokenSource closing = new();
+    private NbdExport? export;
+    private NbdExport? plain;
+    private int primaries;
+    private volatile bool hadPrimary;
+    private Task watching = Task.CompletedTask;
+
+    private SecondaryService(
+        VolumeParts parts,
+        ReplicaMemory memory,
+        ReplicaPaths paths,
+        ReplicaNews news,
+        RawFile disk,
+        SecondaryReplica replica,
+        GuestExport vmView,
+        Action<SecondaryService> becameStale)
+    {
+        (this.parts, this.memory, this.paths, this.news) = (parts, memory, paths, news);
+        (this.disk, this.replica, this.vmView, this.becameStale) = (disk, replica, vmView, becameStale);
+        uid = memory.Current.Spec.Uid;
+        term = new(memory.Current.Spec.Term);
+        log = parts.Logs.CreateLogger<SecondaryService>();
+    }
+
+    public Api.LatchedError? Error => ApiMapping.ToApi(replica.GetError(term));
+
+    public IReadOnlyDictionary<ReplicationError, long> Errors => news.Errors;
+
+    /// <summary>Holds, or may hold, a buffer that a change of role would lose.</summary>
+    public bool IsReplicating => replica.State == ReplicationState.Running;
+
+    private bool IsConnected => Volatile.Read(ref primaries) > 0;
+
+    /// <summary>Opens the copy, with the buffers that a former process left; takes a primary at once where replication ran before.</summary>
+    /// <param name="parts">Of the process.</param>
+    /// <param name="memory">Of the replica; its spec says who this is.</param>
+    /// <param name="paths">Of the replica.</param>
+    /// <param name="becameStale">Told once when the copy has lost its primary and the record says that it misses writes: it is to begin
+    /// anew before it takes a primary again. Must not block or call back.</param>
+    public static async Task<SecondaryService> OpenAsync(
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, Action<SecondaryService> becameStale)
+    {
+        ReplicaSpec spec = memory.Current.Spec;
+        RawFile disk = paths.OpenDisk(spec);
+        ReplicaNews news = new(parts.Logs.CreateLogger<SecondaryReplica>(), spec.Uid, spec.Term);
+        SecondaryReplica? replica = null;
+        try
+        {
+            replica = await OpenReplicaAsync(parts, memory, paths, disk, news);
+            GuestExport vmView = await GuestExport.OpenAsync(
+                parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: false);
+            SecondaryService service = new(parts, memory, paths, news, disk, replica, vmView, becameStale);
+            if (replica.State == ReplicationState.Running)
+            {
+                service.hadPrimary = true;
+                service.Serve();
+                service.LookForStale();
+            }
+            else
+            {
+                parts.Replication.Announce(spec.Uid, spec.Term);
+            }
+
+            return service;
+        }
+        catch
+        {
+            await (replica?.DisposeAsync() ?? ValueTask.CompletedTask);
+            await disk.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>True where Start cannot go on with what is there: a copy that ran before, lost its primary and is not in sync.</summary>
+    public bool MustBeginAnew(Api.ResyncMode asked) =>
+        asked != Api.ResyncMode.None && (IsStale() || replica.State is ReplicationState.Done);
+
+    public async Task StartAsync(Api.ResyncMode asked)
+    {
+        if (replica.State != ReplicationState.None)
+        {
+            return;
+        }
+
+        await Calling(async () => await replica.StartAsync(term, filling: asked != Api.ResyncMode.None));
+        Serve();
+    }
+
+    /// <summary>For a primary that cannot carry checkpoints on its connection: it was drained before this call.</summary>
+    public async Task<Api.CheckpointReply> CheckpointAsync()
+    {
+        try
+        {
+            return ApiMapping.ToApi(await replica.CheckpointAsync(term));
+        }
+        catch (ReplicationException e)
+        {
+            log.CheckpointFailed(uid, term.Value, e.Message);
+            throw ApiMapping.ToFault(e);
+        }
+    }
+
+    /// <summary>A last checkpoint, then no primary any more.</summary>
+    public async Task StopAsync()
+    {
+        await StopServingAsync();
+        await Calling(async () => await replica.StopAsync(term, failover: false, RecoveryPoint.LatestWrite));
+    }
+
+    /// <summary>Cuts the former primary off, then makes this copy what a primary serves from. The service is used up afterwards.</summary>
+    /// <param name="newTerm">As the arbiter's record shows it.</param>
+    /// <param name="recoveryPoint">What is served.</param>
+    public async Task<PrimaryBase> PromoteAsync(Term newTerm, RecoveryPoint recoveryPoint)
+    {
+        await closing.CancelAsync();
+        await watching;
+        await StopServingAsync();
+        await Calling(async () => await replica.StopAsync(newTerm, failover: true, recoveryPoint));
+        return PrimaryBase.Promoted(disk, replica, memory, log, async () => await vmView.CloseAsync(TimeSpan.Zero));
+    }
+
+    /// <summary>After a restart in the middle of a promotion: goes on with it. Only what is surely there is served.</summary>
+    public static async Task<PrimaryBase> ResumePromotionAsync(VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths)
+    {
+        ReplicaSpec spec = memory.Current.Spec;
+        EpochStore epochs = paths.Epochs(spec);
+        EpochPhase phase = epochs.Read().Phase;
+        bool latest = spec.RecoveryPoint == Api.RecoveryPoint.LatestWrite;
+        RawFile disk = paths.OpenDisk(spec);
+        try
+        {
+            switch (phase)
+            {
+                case EpochPhase.Done:
+                case EpochPhase.None or EpochPhase.Replicating when latest:
+                    epochs.Clear();
+                    memory.Update(known => known with { Promoting = false });
+                    return PrimaryBase.Disk(disk);
+                case EpochPhase.Filling:
+                    throw new VolumeFaultException(VolumeFaultKind.Damaged, "promoted while it was being filled: its disk is a mixture");
+                case EpochPhase.None:
+                    throw new VolumeFaultException(
+                        VolumeFaultKind.Damaged, "the buffer of an unfinished failover was lost with the machine: the disk is a mixture");
+                default:
+                    return await ResumeAsync(parts, memory, paths, disk);
+            }
+        }
+        catch
+        {
+            await disk.DisposeAsync();
+            throw;
+        }
+    }
+
+    public void Fill(Api.VolumeStatus status)
+    {
+        status.State = replica.State switch
+        {
+            ReplicationState.None => Api.ReplicaState.Prepared,
+            ReplicationState.Running => replica.IsFilling ? Api.ReplicaState.Syncing : Api.ReplicaState.Running,
+            ReplicationState.Failover => Api.ReplicaState.FailingOver,
+            ReplicationState.FailoverFailed => Api.ReplicaState.FailoverFailed,
+            _ => Api.ReplicaState.Done,
+        };
+        status.Connected = IsConnected;
+        status.Epoch = replica.Epoch;
+        status.CheckpointSequence = news.Checkpoints;
+        ApiMapping.Fill(status, replica.LastCheckpoint);
+        status.BufferedBytes = replica.BufferedBytes;
+        status.CheckpointWanted = news.IsCheckpointWanted;
+        status.Error = Error;
+        status.Endpoints.VmView = $"nbd+unix:///{uid}?socket={paths.VmViewSocket}";
+        status.Endpoints.Replication = parts.Addresses.Replication;
+        status.Endpoints.ReplicationExport = export?.Name ?? "";
+        status.Io = vmView.Counters();
+    }
+
+    /// <summary>True where the disk was flushed.</summary>
+    public async Task<bool> CloseAsync(TimeSpan drain)
+    {
+        await closing.CancelAsync();
+        await watching;
+        await StopServingAsync();
+        bool drained = await vmView.CloseAsync(drain);
+        await replica.DisposeAsync();
+        bool flushed = await disk.FlushAsync() == BlockStatus.Ok;
+        await disk.DisposeAsync();
+        closing.Dispose();
+        return drained && flushed;
+    }
+
+    private static async Task<PrimaryBase> ResumeAsync(VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, RawFile disk)
+    {
+        ReplicaSpec spec = memory.Current.Spec;
+        ReplicaNews news = new(parts.Logs.CreateLogger<SecondaryReplica>(), spec.Uid, spec.Term);
+        SecondaryReplica replica = await OpenReplicaAsync(parts, memory, paths, disk, news);
+        if (replica.State == ReplicationState.Running)
+        {
+            await replica.StopAsync(new(spec.Term), failover: true, ApiMapping.ToReplica(spec.RecoveryPoint));
+        }
+
+        return PrimaryBase.Promoted(
+            disk, replica, memory, parts.Logs.CreateLogger<SecondaryService>(), () => ValueTask.CompletedTask);
+    }
+
+    private static ValueTask<SecondaryReplica> OpenReplicaAsync(
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, RawFile disk, ReplicaNews news)
+    {
+        ReplicaSpec spec = memory.Current.Spec;
+        return SecondaryReplica.OpenAsync(
+            new() { Uid = new(spec.Uid), Buffer = new(spec.Buffer.LimitBytes, ApiMapping.ToReplica(spec.Buffer.OnFull)) },
+            disk,
+            paths.Epochs(spec),
+            memory,
+            new(spec.Term),
+            parts.Time,
+            news);
+    }
+
+    private void Serve()
+    {
+        StoredReplica known = memory.Current;
+        export = Target(ReplicationExports.NameOf(uid, term.Value), known.Generation);
+        plain = known.Spec.PlainExportName.Length > 0 ? Target(known.Spec.PlainExportName, known.Generation) : null;
+        parts.Replication.Serve(
+            uid, term.Value, export, plain, () => IsStale() ? "its copy misses writes and begins anew first; try again" : null);
+    }
+
+    private NbdExport Target(string name, string generation)
+    {
+        ReplicationTarget target = replica.OpenTarget(term);
+        return new NbdExport(name, target)
+        {
+            Description = NbdReplicationLink.DescribeGeneration(generation),
+            Checkpoint = _ => target.CheckpointAsync(),
+            Connected = _ =>
+            {
+                hadPrimary = true;
+                Interlocked.Increment(ref primaries);
+            },
+            Disconnected = _ =>
+            {
+                Interlocked.Decrement(ref primaries);
+                LookForStale();
+            },
+        };
+    }
+
+    private void LookForStale()
+    {
+        if (watching.IsCompleted && !closing.IsCancellationRequested)
+        {
+            watching = WatchForStaleAsync();
+        }
+    }
+
+    /// <summary>Until a primary is back, or the record says that this copy misses writes.</summary>
+    private async Task WatchForStaleAsync()
+    {
+        try
+        {
+            using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds), parts.Time);
+            do
+            {
+                if (IsStale())
+                {
+                    becameStale(this);
+                    return;
+                }
+            }
+            while (await timer.WaitForNextTickAsync(closing.Token) && !IsConnected);
+        }
+        catch (OperationCanceledException)
+        {
+            // Closed meanwhile.
+        }
+    }
+
+    /// <summary>Lost its primary, and the record does not call it in sync: forwards onto its disk would mix with a buffer that is the view
+    /// of an older moment. A copy that is being filled has no such view, and may go on.</summary>
+    private bool IsStale() =>
+        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && !IsInSync();
+
+    private async Task StopServingAsync()
+    {
+        parts.Replication.Remove(uid);
+        foreach (NbdExport? served in new[] { export, plain })
+        {
+            if (served is not null)
+            {
+                await served.CloseAsync();
+                await served.Device.DisposeAsync();
+            }
+        }
+
+        (export, plain) = (null, null);
+    }
+
+    /// <summary>By the record alone; without an answer, the copy is kept.</summary>
+    private bool IsInSync()
+    {
+        ReplicaSpec spec = memory.Current.Spec;
+        try
+        {
+            Api.VolumeRecord? record = new Api.VolumeRecordFile(spec.ArbiterDirectory, uid).Read();
+            return record is { SecondaryState: Api.SecondaryState.InSync }
+                && record.Term == spec.Term && record.Secondary == parts.Options.NodeName;
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            return true;
+        }
+    }
+
+    private static async Task Calling(Func<Task> call)
+    {
+        try
+        {
+            await call();
+        }
+        catch (ReplicationException e)
+        {
+            throw ApiMapping.ToFault(e);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+using Colo.Agent.Hosting;
+using Colo.Agent.Options;
+
+namespace Colo.Agent.Volumes;
+
+/// <summary>What every replica needs of the process.</summary>
+public sealed record VolumeParts(
+    AgentOptions Options,
+    NbdListeners Listeners,
+    ReplicationExports Replication,
+    CertificateFiles Certificates,
+    Service.BoundAddresses Addresses,
+    ILoggerFactory Logs,
+    TimeProvider Time);

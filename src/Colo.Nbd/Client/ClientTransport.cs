@@ -1,0 +1,358 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Colo.Nbd.Client;
+
+/// <summary>
+/// One socket, perhaps inside TLS. Sends never block unless asked to; receives look for a moment, then sleep.
+/// </summary>
+/// <remarks>
+/// The socket is non-blocking and is waited for with poll(2), never with .NET's asynchronous calls: those put it under the
+/// runtime's epoll thread, which would wake for every packet beside our own thread. One thread receives, one at a time sends.
+/// Dispose only after both have ended; <see cref="Abort"/> is what makes them end.
+/// </remarks>
+internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
+{
+    /// <summary>Plain bytes encrypted at a time: bounds the ciphertext that waits for a peer who does not read.</summary>
+    private const int TlsPieceBytes = 128 << 10;
+
+    /// <summary>A wait that an Abort on another thread always ends; the bound is for the day when it does not.</summary>
+    private static readonly TimeSpan PollSlice = TimeSpan.FromSeconds(1);
+
+    private readonly long busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
+    private readonly Lock abortGate = new();
+    private Socket? socket;
+    private SslStream? tls;
+    private TlsWire? wire;
+    private bool aborted;
+
+    public bool IsTls => tls is not null;
+
+    /// <summary>Whether a reply is due, so that looking for it is worth the processor.</summary>
+    public bool ExpectsReply { get; set; }
+
+    public void Connect(NbdEndpoint endpoint)
+    {
+        if (endpoint.UnixPath is not null)
+        {
+            ConnectTo(new UnixDomainSocketEndPoint(endpoint.UnixPath), AddressFamily.Unix, ProtocolType.Unspecified);
+            return;
+        }
+
+        // Every address in turn, as getaddrinfo orders them; the last failure is the one that is told.
+        IPAddress[] addresses = Dns.GetHostAddresses(endpoint.Host!);
+        for (int i = 0; i < addresses.Length; i++)
+        {
+            try
+            {
+                ConnectTo(new IPEndPoint(addresses[i], endpoint.Port), addresses[i].AddressFamily, ProtocolType.Tcp);
+                return;
+            }
+            catch (SocketException) when (i < addresses.Length - 1)
+            {
+                socket?.Dispose();
+            }
+        }
+    }
+
+    public void StartTls(NbdTlsClientOptions options, string defaultServerName)
+    {
+        wire = new TlsWire(this);
+        tls = new SslStream(wire, leaveInnerStreamOpen: false);
+        SslClientAuthenticationOptions authentication = new()
+        {
+            TargetHost = options.ServerName ?? defaultServerName,
+            CertificateChainPolicy = new X509ChainPolicy
+            {
+                TrustMode = X509ChainTrustMode.CustomRootTrust,
+                RevocationMode = X509RevocationMode.NoCheck,
+                DisableCertificateDownloads = true,
+            },
+            ClientCertificateContext = options.ClientCertificate is null
+                ? null
+                : SslStreamCertificateContext.Create(options.ClientCertificate, additionalCertificates: null, offline: true),
+        };
+        authentication.CertificateChainPolicy.CustomTrustStore.AddRange(options.TrustedAuthorities);
+        if (!options.VerifyServerName)
+        {
+            authentication.RemoteCertificateValidationCallback =
+                static (_, _, _, errors) => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
+        }
+
+        tls.AuthenticateAsClient(authentication);
+        wire.Gather();
+    }
+
+    /// <summary>At least one byte, or 0 where the connection has ended.</summary>
+    /// <exception cref="IOException">it ended with an error.</exception>
+    public int Receive(Span<byte> destination) => tls is null ? ReceiveRaw(destination) : tls.Read(destination);
+
+    public void ReceiveExactly(Span<byte> destination)
+    {
+        while (!destination.IsEmpty)
+        {
+            int received = Receive(destination);
+            if (received == 0)
+            {
+                throw new EndOfStreamException("the server closed the connection");
+            }
+
+            destination = destination[received..];
+        }
+    }
+
+    /// <summary>Takes a prefix of <paramref name="source"/>; -1: none now, see <see cref="WaitUntilWritable"/>.</summary>
+    /// <exception cref="IOException">the connection has ended.</exception>
+    public int TrySend(ReadOnlySpan<byte> source)
+    {
+        if (tls is null)
+        {
+            return TrySendRaw(source);
+        }
+
+        if (!TryFlush())
+        {
+            return -1;
+        }
+
+        int length = Math.Min(source.Length, TlsPieceBytes);
+        tls.Write(source[..length]);
+        return length;
+    }
+
+    /// <summary>False: ciphertext is left over, see <see cref="WaitUntilWritable"/>.</summary>
+    public bool TryFlush() => wire is null || wire.TrySendGathered();
+
+    public void SendAll(ReadOnlySpan<byte> source)
+    {
+        while (!source.IsEmpty)
+        {
+            int sent = TrySend(source);
+            if (sent < 0)
+            {
+                WaitUntilWritable();
+                continue;
+            }
+
+            source = source[sent..];
+        }
+
+        while (!TryFlush())
+        {
+            WaitUntilWritable();
+        }
+    }
+
+    public void WaitUntilWritable()
+    {
+        while (!socket!.Poll(PollSlice, SelectMode.SelectWrite) && !aborted)
+        {
+        }
+    }
+
+    /// <summary>No more will be sent; what was sent still reaches the peer.</summary>
+    public void ShutdownSend() => Shutdown(SocketShutdown.Send);
+
+    /// <summary>Ends every wait on this transport, now and later. From any thread.</summary>
+    public void Abort()
+    {
+        lock (abortGate)
+        {
+            aborted = true;
+            if (socket is { Connected: false })
+            {
+                // A connect that hangs is ended by closing alone.
+                socket.Dispose();
+            }
+        }
+
+        Shutdown(SocketShutdown.Both);
+    }
+
+    public void Dispose()
+    {
+        Abort();
+        tls?.Dispose();
+        socket?.Dispose();
+    }
+
+    private void ConnectTo(EndPoint address, AddressFamily family, ProtocolType protocol)
+    {
+        Socket fresh = new(family, SocketType.Stream, protocol);
+        lock (abortGate)
+        {
+            socket = fresh;
+            if (aborted)
+            {
+                fresh.Dispose();
+            }
+        }
+
+        if (protocol == ProtocolType.Tcp)
+        {
+            fresh.NoDelay = true;
+            fresh.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, optionValue: true);
+        }
+        else
+        {
+            // A whole burst in one send; TCP sizes its buffers itself.
+            fresh.SendBufferSize = 1 << 20;
+        }
+
+        fresh.Connect(address);
+        fresh.Blocking = false;
+    }
+
+    private void Shutdown(SocketShutdown how)
+    {
+        try
+        {
+            socket?.Shutdown(how);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // Already ended, which is what was asked for.
+        }
+    }
+
+    private int ReceiveRaw(Span<byte> destination)
+    {
+        long lookUntil = 0;
+        while (true)
+        {
+            int received = socket!.Receive(destination, SocketFlags.None, out SocketError error);
+            if (error == SocketError.Success)
+            {
+                return received;
+            }
+
+            if (error is not (SocketError.WouldBlock or SocketError.Interrupted))
+            {
+                throw new IOException("receiving from the NBD server: " + error, new SocketException((int)error));
+            }
+
+            if (ExpectsReply && busyPollTicks > 0)
+            {
+                long now = Stopwatch.GetTimestamp();
+                lookUntil = lookUntil == 0 ? now + busyPollTicks : lookUntil;
+                if (now < lookUntil)
+                {
+                    // The peer may need this very processor to answer.
+                    Thread.Yield();
+                    continue;
+                }
+            }
+
+            socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectRead);
+        }
+    }
+
+    private int TrySendRaw(ReadOnlySpan<byte> source)
+    {
+        while (true)
+        {
+            int sent = socket!.Send(source, SocketFlags.None, out SocketError error);
+            if (error == SocketError.Success)
+            {
+                return sent;
+            }
+
+            if (error == SocketError.WouldBlock)
+            {
+                // A non-blocking send may take a part and still say that it would block.
+                return sent > 0 ? sent : -1;
+            }
+
+            if (error != SocketError.Interrupted)
+            {
+                throw new IOException("sending to the NBD server: " + error, new SocketException((int)error));
+            }
+        }
+    }
+
+    /// <summary>
+    /// What SslStream sees: reads go to the socket; writes too during TLS's handshake, and afterwards into a buffer, because
+    /// SslStream cannot take back half of what it encrypted when the socket is full.
+    /// </summary>
+    private sealed class TlsWire(ClientTransport transport) : Stream
+    {
+        private readonly Lock gate = new();
+        private byte[] buffer = [];
+        private int start;
+        private int end;
+        private bool gathers;
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public void Gather() => gathers = true;
+
+        public bool TrySendGathered()
+        {
+            lock (gate)
+            {
+                while (start < end)
+                {
+                    int sent = transport.TrySendRaw(buffer.AsSpan(start, end - start));
+                    if (sent < 0)
+                    {
+                        return false;
+                    }
+
+                    start += sent;
+                }
+
+                start = end = 0;
+                return true;
+            }
+        }
+
+        public override int Read(Span<byte> destination) => transport.ReceiveRaw(destination);
+
+        public override int Read(byte[] destination, int offset, int count) => Read(destination.AsSpan(offset, count));
+
+        public override void Write(ReadOnlySpan<byte> source)
+        {
+            lock (gate)
+            {
+                if (end + source.Length > buffer.Length)
+                {
+                    Array.Resize(ref buffer, Math.Max(end + source.Length, Math.Max(buffer.Length * 2, 256 << 10)));
+                }
+
+                source.CopyTo(buffer.AsSpan(end));
+                end += source.Length;
+            }
+
+            while (!gathers && !TrySendGathered())
+            {
+                transport.WaitUntilWritable();
+            }
+        }
+
+        public override void Write(byte[] source, int offset, int count) => Write(source.AsSpan(offset, count));
+
+        public override void Flush()
+        {
+            // Nothing is held back that TrySendGathered would not send.
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
+}

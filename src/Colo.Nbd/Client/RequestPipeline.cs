@@ -1,0 +1,443 @@
+using Colo.Blocks;
+using Colo.Nbd.Wire;
+
+namespace Colo.Nbd.Client;
+
+/// <summary>
+/// The requests of one client: the table of those on the wire, the queue of those that wait for a place in it, and what is
+/// gathered for the next send. Keeps the order of the calls on the wire, also over a reconnect.
+/// </summary>
+/// <remarks>
+/// Sending never blocks a caller: whoever finds another thread sending leaves its requests to that one, and what the socket does
+/// not take goes to a thread of its own (<see cref="SendRemainder"/>). Memory is bounded by the table: a request keeps its place
+/// until its reply.
+/// </remarks>
+internal sealed class RequestPipeline : IBatchSink
+{
+    /// <summary>After this many rounds for others a sender hands over: its caller has work of its own.</summary>
+    private const int MaxSendRounds = 8;
+
+    private const int MaxPooled = 8192;
+
+    private readonly NbdClientOptions options;
+    private readonly Lock poolGate = new();
+    private readonly Stack<PendingRequest> pool = new();
+    private readonly object gate = new();
+    private readonly PendingRequest?[] table;
+    private readonly uint[] generations;
+    private readonly int[] freeIndexes;
+    private readonly Queue<PendingRequest> waiting = new();
+    private readonly SemaphoreSlim remainder = new(0);
+    private int freeCount;
+    private long sequence;
+    private SendBatch filling;
+    private SendBatch sending;
+    private bool isSending;
+    private bool sendFailed;
+    private ClientTransport? transport;
+    private bool extended;
+    private Thread? remainderThread;
+    private bool stopped;
+    private long requests;
+    private long bytesRead;
+    private long bytesWritten;
+    private long errors;
+    private long sends;
+
+    public RequestPipeline(NbdClientOptions options)
+    {
+        this.options = options;
+        table = new PendingRequest?[options.MaxInFlight];
+        generations = new uint[options.MaxInFlight];
+        freeIndexes = new int[options.MaxInFlight];
+        filling = new SendBatch(options.CoalesceBytes);
+        sending = new SendBatch(options.CoalesceBytes);
+        FreeAllIndexes();
+    }
+
+    /// <summary>Ok while requests are taken; afterwards what every request is answered.</summary>
+    public BlockStatus ClosedStatus { get; private set; }
+
+    /// <summary>Whether a reply is due.</summary>
+    public bool HasInFlight => Volatile.Read(ref freeCount) < table.Length;
+
+    public PendingRequest Rent(NbdCommand command, NbdCommandFlags flags, long offset, long length)
+    {
+        PendingRequest? request;
+        lock (poolGate)
+        {
+            pool.TryPop(out request);
+        }
+
+        request ??= new PendingRequest(this);
+        request.Start(command, flags, offset, length);
+        return request;
+    }
+
+    public void Return(PendingRequest request)
+    {
+        lock (poolGate)
+        {
+            if (pool.Count < MaxPooled)
+            {
+                pool.Push(request);
+            }
+        }
+    }
+
+    /// <summary>Puts the request behind all earlier ones; it leaves at the end of the caller's batch.</summary>
+    public ValueTask<BlockStatus> Submit(PendingRequest request)
+    {
+        ValueTask<BlockStatus> answer = new(request, request.Version);
+        BlockStatus refusal;
+        lock (gate)
+        {
+            refusal = TryTake(request);
+        }
+
+        if (refusal == BlockStatus.Ok)
+        {
+            IoBatch.Defer(this);
+        }
+        else
+        {
+            request.Answer(refusal);
+        }
+
+        return answer;
+    }
+
+    public void FlushBatch()
+    {
+        lock (gate)
+        {
+            if (isSending || sendFailed || transport is null || filling.IsEmpty)
+            {
+                return;
+            }
+
+            isSending = true;
+            (filling, sending) = (sending, filling);
+        }
+
+        SendAsOwner(MaxSendRounds);
+    }
+
+    /// <summary>The request on the wire with this cookie, or null.</summary>
+    public PendingRequest? Find(ulong cookie)
+    {
+        uint index = (uint)cookie;
+        PendingRequest? request = index < (uint)table.Length ? table[index] : null;
+        return request is not null && request.Cookie == cookie ? request : null;
+    }
+
+    /// <summary>Takes the request off the wire and answers it. Receive thread only.</summary>
+    public void Complete(PendingRequest request, BlockStatus status)
+    {
+        bool hasMore;
+        lock (gate)
+        {
+            table[request.Index] = null;
+            freeIndexes[freeCount++] = request.Index;
+            hasMore = waiting.Count > 0 && FillTable();
+        }
+
+        if (hasMore)
+        {
+            IoBatch.Defer(this);
+        }
+
+        if (status != BlockStatus.Ok)
+        {
+            errors++;
+        }
+        else if (request.Command == NbdCommand.Read)
+        {
+            bytesRead += request.Length;
+        }
+
+        request.Answer(status);
+    }
+
+    /// <summary>A new connection: what waits goes onto it.</summary>
+    public void Attach(ClientTransport newTransport, bool useExtendedHeaders)
+    {
+        lock (gate)
+        {
+            (transport, extended, sendFailed) = (newTransport, useExtendedHeaders, false);
+            FillTable();
+        }
+
+        FlushBatch();
+    }
+
+    /// <summary>
+    /// The connection is gone (its transport aborted): takes everything off the wire and, to be sent again, in front of what
+    /// waits. Answers those that cannot be sent twice.
+    /// </summary>
+    public void Detach()
+    {
+        List<PendingRequest> again = [];
+        List<PendingRequest> never = [];
+        lock (gate)
+        {
+            transport = null;
+            while (isSending)
+            {
+                Monitor.Wait(gate);
+            }
+        }
+
+        // Nobody fills or sends them now. This may answer a request whose reply overtook its payload: not under the lock.
+        sending.Clear();
+        filling.Clear();
+        lock (gate)
+        {
+            foreach (PendingRequest? request in table)
+            {
+                if (request is not null)
+                {
+                    (request.Command == NbdCommand.ColoCheckpoint ? never : again).Add(request);
+                }
+            }
+
+            Array.Clear(table);
+            FreeAllIndexes();
+            again.Sort(static (x, y) => x.Sequence.CompareTo(y.Sequence));
+            foreach (PendingRequest request in again)
+            {
+                request.Rewind();
+            }
+
+            again.AddRange(waiting);
+            waiting.Clear();
+            foreach (PendingRequest request in again)
+            {
+                waiting.Enqueue(request);
+            }
+        }
+
+        AnswerAll(never, BlockStatus.IoError);
+    }
+
+    /// <summary>No more requests: what waits, and all that comes, is answered <paramref name="status"/>. Only when detached.</summary>
+    public void Close(BlockStatus status)
+    {
+        PendingRequest[] left;
+        lock (gate)
+        {
+            ClosedStatus = ClosedStatus == BlockStatus.Shutdown ? BlockStatus.Shutdown : status;
+            left = [.. waiting];
+            waiting.Clear();
+            stopped = true;
+            remainder.Release();
+        }
+
+        AnswerAll(left, status);
+    }
+
+    /// <summary>Takes no new request; those on the wire may still be answered, and DISC goes behind them.</summary>
+    public void BeginClose()
+    {
+        PendingRequest[] left;
+        lock (gate)
+        {
+            ClosedStatus = BlockStatus.Shutdown;
+            left = [.. waiting];
+            waiting.Clear();
+            if (transport is not null)
+            {
+                filling.AddDisconnect(extended);
+            }
+        }
+
+        FlushBatch();
+        AnswerAll(left, BlockStatus.Shutdown);
+    }
+
+    public NbdClientCounters Snapshot(long reconnects)
+    {
+        lock (gate)
+        {
+            return new NbdClientCounters(
+                requests, Volatile.Read(ref bytesRead), bytesWritten, Volatile.Read(ref errors), Volatile.Read(ref sends),
+                reconnects, table.Length - freeCount, waiting.Count, OldestInFlight());
+        }
+    }
+
+    public TimeSpan OldestInFlightAge()
+    {
+        lock (gate)
+        {
+            return OldestInFlight();
+        }
+    }
+
+    private BlockStatus TryTake(PendingRequest request)
+    {
+        if (ClosedStatus != BlockStatus.Ok)
+        {
+            return ClosedStatus;
+        }
+
+        request.Sequence = sequence++;
+        requests++;
+        if (request.Command == NbdCommand.Write)
+        {
+            bytesWritten += request.Length;
+        }
+
+        if (waiting.Count == 0 && freeCount > 0 && transport is not null)
+        {
+            PutOnWire(request);
+            return BlockStatus.Ok;
+        }
+
+        if (waiting.Count >= options.MaxWaiting)
+        {
+            return BlockStatus.OutOfMemory;
+        }
+
+        waiting.Enqueue(request);
+        return BlockStatus.Ok;
+    }
+
+    /// <returns>Whether anything was put on the wire.</returns>
+    private bool FillTable()
+    {
+        bool any = false;
+        while (transport is not null && freeCount > 0 && waiting.TryPeek(out PendingRequest? next))
+        {
+            if (next.WaitsForAll && freeCount < table.Length)
+            {
+                // A flush that is sent again covers the writes that are sent again: they are answered first.
+                break;
+            }
+
+            PutOnWire(waiting.Dequeue());
+            any = true;
+        }
+
+        return any;
+    }
+
+    private void PutOnWire(PendingRequest request)
+    {
+        int index = freeIndexes[--freeCount];
+        request.Index = index;
+        request.Generation = ++generations[index];
+        request.SentTimestamp = options.TimeProvider.GetTimestamp();
+        filling.Add(request, extended);
+        table[index] = request;
+    }
+
+    private void SendAsOwner(int maxRounds)
+    {
+        ClientTransport? to = transport;
+        for (int round = 0; to is not null; round++)
+        {
+            try
+            {
+                if (round == maxRounds || !sending.TrySend(to, ref sends))
+                {
+                    HandOver();
+                    return;
+                }
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+            {
+                // The receive thread sees the end too, and decides what becomes of the requests.
+                sendFailed = true;
+                to.Abort();
+                break;
+            }
+
+            lock (gate)
+            {
+                sending.Clear();
+                if (filling.IsEmpty || transport is null)
+                {
+                    EndSending();
+                    return;
+                }
+
+                (filling, sending) = (sending, filling);
+            }
+        }
+
+        lock (gate)
+        {
+            EndSending();
+        }
+    }
+
+    private void EndSending()
+    {
+        isSending = false;
+        Monitor.PulseAll(gate);
+    }
+
+    private void HandOver()
+    {
+        if (remainderThread is null)
+        {
+            remainderThread = new Thread(SendRemainder) { IsBackground = true, Name = "nbd-client-send" };
+            remainderThread.Start();
+        }
+
+        remainder.Release();
+    }
+
+    /// <summary>The thread that waits for a socket that is full, so that no caller does.</summary>
+    private void SendRemainder()
+    {
+        while (true)
+        {
+            remainder.Wait();
+            if (!isSending)
+            {
+                if (stopped)
+                {
+                    return;
+                }
+
+                continue;
+            }
+
+            transport?.WaitUntilWritable();
+            SendAsOwner(int.MaxValue);
+        }
+    }
+
+    private TimeSpan OldestInFlight()
+    {
+        long oldest = long.MaxValue;
+        foreach (PendingRequest? request in table)
+        {
+            oldest = request is null ? oldest : Math.Min(oldest, request.SentTimestamp);
+        }
+
+        return oldest == long.MaxValue ? TimeSpan.Zero : options.TimeProvider.GetElapsedTime(oldest);
+    }
+
+    private void FreeAllIndexes()
+    {
+        for (int i = 0; i < freeIndexes.Length; i++)
+        {
+            // The lowest on top: a shallow queue stays in a few cache lines.
+            freeIndexes[i] = freeIndexes.Length - 1 - i;
+        }
+
+        freeCount = freeIndexes.Length;
+    }
+
+    private void AnswerAll(IReadOnlyList<PendingRequest> all, BlockStatus status)
+    {
+        using IoBatch.Scope batch = IoBatch.Begin();
+        foreach (PendingRequest request in all)
+        {
+            errors++;
+            request.Answer(status);
+        }
+    }
+}
