@@ -19,9 +19,15 @@ public static class CheckpointSchedule
             return "asked for";
         }
 
+        if (primary.Checkpoints == 0 && primary.SinceCheckpoint >= ShortestGap)
+        {
+            return "the first of this term";
+        }
+
         long buffered = Math.Max(primary.BufferedBytes, secondary.BufferedBytes);
         long limit = Math.Max(primary.BufferLimitBytes, secondary.BufferLimitBytes);
-        if (limit > 0 && buffered >= limit * HighWater && spec.Buffer.OnFull == BufferFullPolicy.Checkpoint && primary.SinceCheckpoint >= ShortestGap)
+        bool pressed = secondary.CheckpointWanted || (limit > 0 && buffered >= limit * HighWater);
+        if (pressed && spec.Buffer.OnFull == BufferFullPolicy.Checkpoint && primary.SinceCheckpoint >= ShortestGap)
         {
             return $"the buffer holds {new ByteQuantity(buffered).ToDisplayString()} of {new ByteQuantity(limit).ToDisplayString()}";
         }

@@ -62,6 +62,12 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
 
     public long BufferLimitBytes { get; init; }
 
+    /// <summary>Primary: checkpoints completed under this term. Before the first, a secondary that was filled has no older state to show.</summary>
+    public long Checkpoints { get; init; }
+
+    /// <summary>Secondary: its buffer passed the high-water mark.</summary>
+    public bool CheckpointWanted { get; init; }
+
     /// <summary>Since the last checkpoint was seen, or was tried; whichever is shorter.</summary>
     public TimeSpan SinceCheckpoint { get; init; }
 

@@ -38,6 +38,12 @@ public sealed partial class HouseRulesTests
     public void Time_comes_from_the_TimeProvider_that_was_handed_in(string room) =>
         Lines(Repository.Rooms[room], Clock()).ShouldBeEmpty();
 
+    /// <summary>Colo.Nbd measures microseconds on its sockets (how long to look before it sleeps, how long a request took); nothing
+    /// else is decided by it, and no simulator drives a socket.</summary>
+    [Theory, MemberData(nameof(RoomsWithoutAClock))]
+    public void A_stopwatch_only_measures_sockets(string room) =>
+        (room == "Colo.Nbd" ? [] : Lines(Repository.Rooms[room], Watch())).ShouldBeEmpty();
+
     [Theory, MemberData(nameof(AllRooms))]
     public void No_name_says_only_that_something_is_managed_or_helped(string room) =>
         Repository.Assembly(room).GetTypes()
@@ -66,6 +72,7 @@ public sealed partial class HouseRulesTests
         Clock().IsMatch("await Task.Delay(interval, token);").ShouldBeTrue();
         Clock().IsMatch("await Task.Delay(interval, timeProvider, token);").ShouldBeFalse();
         Clock().IsMatch("using CancellationTokenSource limit = new(HandshakeTimeout, time);").ShouldBeFalse();
+        Watch().IsMatch("long start = Stopwatch.GetTimestamp();").ShouldBeTrue();
         Native().IsMatch("internal static unsafe class X").ShouldBeTrue();
         Native().IsMatch("[LibraryImport(\"libc\")]").ShouldBeTrue();
         VagueName().IsMatch("VolumeManager").ShouldBeTrue();
@@ -81,11 +88,14 @@ public sealed partial class HouseRulesTests
     private static partial Regex Native();
 
     [GeneratedRegex(
-        @"DateTime(Offset)?\.(Utc)?Now|DateTime\.Today|\bStopwatch\b|Environment\.TickCount|Thread\.Sleep"
+        @"DateTime(Offset)?\.(Utc)?Now|DateTime\.Today|Environment\.TickCount|Thread\.Sleep"
         + @"|Task\.Delay\((?!.*\b\w*([tT]ime(Provider)?|[cC]lock)\b)",
         RegexOptions.ExplicitCapture,
         1000)]
     private static partial Regex Clock();
+
+    [GeneratedRegex(@"\bStopwatch\b", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Watch();
 
     [GeneratedRegex(@"(Managers?|Helpers?|Utils?|Utility|Utilities)$", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex VagueName();

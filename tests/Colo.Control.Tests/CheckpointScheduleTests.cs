@@ -21,6 +21,15 @@ public sealed class CheckpointScheduleTests
         Actions(primary, spec, new VolumeIntent { Checkpoint = true }).ShouldHaveSingleItem();
     }
 
+    [Fact]
+    public void The_first_of_a_term_comes_as_soon_as_the_copies_are_in_sync_and_is_not_repeated_at_once()
+    {
+        ReplicaView primary = Given.Primary() with { Checkpoints = 0, SinceCheckpoint = TimeSpan.FromSeconds(1) };
+
+        Actions(primary).ShouldHaveSingleItem();
+        Actions(primary with { SinceCheckpoint = TimeSpan.FromMilliseconds(100) }).ShouldBeEmpty();
+    }
+
     [Theory]
     [InlineData(BufferFullPolicy.Checkpoint, 1)]
     [InlineData(BufferFullPolicy.Detach, 0)]

@@ -17,7 +17,7 @@ internal static class Given
     public static VolumeTruth Truth(SecondaryState state = SecondaryState.InSync, long term = 7) => new(term, "node-a", "node-b", state);
 
     public static ReplicaView Primary(long term = 7, ReplicaStage stage = ReplicaStage.Running) =>
-        new("node-a", TimeSpan.Zero) { Role = ReplicaRole.Primary, Stage = stage, Term = term, Connected = true };
+        new("node-a", TimeSpan.Zero) { Role = ReplicaRole.Primary, Stage = stage, Term = term, Connected = true, Checkpoints = 1 };
 
     public static ReplicaView Secondary(long term = 7, ReplicaStage stage = ReplicaStage.Running) =>
         new("node-b", TimeSpan.Zero) { Role = ReplicaRole.Secondary, Stage = stage, Term = term, Connected = true };

@@ -1,6 +1,11 @@
+using System.Collections.Immutable;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
+using Colo.Nbd.Server;
+using Colo.Replication;
 using Prometheus;
+using ResyncProgress = Colo.AgentApi.ResyncProgress;
+using SecondaryState = Colo.AgentApi.SecondaryState;
 
 namespace Colo.Agent.Metrics;
 
@@ -38,6 +43,7 @@ public sealed class AgentMetrics
     private readonly Gauge resyncRemaining;
     private readonly Gauge resyncRate;
     private readonly Counter failovers;
+    private readonly LatencyHistogram latency;
     private readonly Gauge failoverDuration;
 
     public AgentMetrics(IVolumes volumes, CollectorRegistry registry)
@@ -53,6 +59,7 @@ public sealed class AgentMetrics
         bytesOutOfSync = make.CreateGauge("colo_volume_bytes_out_of_sync", "bytes that the secondary misses, where known", Labels);
         requests = make.CreateCounter("colo_io_requests_total", "requests of the guest", OpLabels);
         bytes = make.CreateCounter("colo_io_bytes_total", "bytes that the guest's requests covered", OpLabels);
+        latency = new(make, OpLabels);
         ioErrors = make.CreateCounter("colo_io_errors_total", "requests of the guest answered with an error", OpLabels);
         errors = make.CreateCounter("colo_replication_errors_total", "errors latched, by name (the seven errors)", ErrorLabels);
         checkpoints = make.CreateCounter("colo_checkpoint_total", "checkpoints completed", Labels);
@@ -81,6 +88,16 @@ public sealed class AgentMetrics
                 present.Add(labels);
                 CopyVolume(status, labels);
                 CopyIo(status.Io, labels);
+                (NbdExportMetrics? guest, IReadOnlyDictionary<ReplicationError, long>? latched) = volumes.Counters(status.Uid);
+                foreach ((ReplicationError error, long count) in latched ?? ImmutableDictionary<ReplicationError, long>.Empty)
+                {
+                    errors.WithLabels([.. labels, error.ToString()]).IncTo(count);
+                }
+
+                if (guest is not null)
+                {
+                    latency.Copy(guest, labels);
+                }
             }
 
             foreach (string[] gone in known.Except(present, new LabelComparer()))
@@ -124,10 +141,6 @@ public sealed class AgentMetrics
         resyncRate.WithLabels(labels).Set(resync?.BytesPerSecond ?? 0);
         failovers.WithLabels(labels).IncTo(status.FailoverDuration is null ? 0 : 1);
         failoverDuration.WithLabels(labels).Set(status.FailoverDuration?.ToTimeSpan().TotalSeconds ?? 0);
-        if (status.Error is { } error)
-        {
-            errors.WithLabels([.. labels, error.Name]).IncTo(1);
-        }
     }
 
     private void CopyIo(IoCounters? io, string[] labels)
@@ -151,6 +164,7 @@ public sealed class AgentMetrics
 
     private void Forget(string[] labels)
     {
+        latency.Forget(labels);
         foreach (Gauge gauge in new[]
         {
             inSync, connected, primary, term, suspended, bytesOutOfSync, checkpointPause, checkpointAge, bufferBytes, bufferLimit,

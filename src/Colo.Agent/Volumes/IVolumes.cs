@@ -1,4 +1,9 @@
 using Colo.AgentApi;
+using Colo.Nbd.Server;
+using Colo.Replication;
+using LatchedError = Colo.AgentApi.LatchedError;
+using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
+using ResyncMode = Colo.AgentApi.ResyncMode;
 
 namespace Colo.Agent.Volumes;
 
@@ -29,4 +34,8 @@ public interface IVolumes
 
     /// <summary>Every replica, or the one of <paramref name="uid"/>; fresh, not the last posted one.</summary>
     IReadOnlyList<VolumeStatus> Status(string uid);
+
+    /// <summary>What the status does not carry: the guest's latencies, and how often each of the seven errors occurred. Nulls where the
+    /// volume is not open (any more).</summary>
+    (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters(string uid);
 }

@@ -2,6 +2,11 @@ using System.Collections.Concurrent;
 using Colo.Agent.Options;
 using Colo.Agent.Service;
 using Colo.AgentApi;
+using Colo.Nbd.Server;
+using Colo.Replication;
+using LatchedError = Colo.AgentApi.LatchedError;
+using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
+using ResyncMode = Colo.AgentApi.ResyncMode;
 
 namespace Colo.Agent.Volumes;
 
@@ -142,6 +147,9 @@ public sealed class VolumeCatalog(
     public IReadOnlyList<VolumeStatus> Status(string uid) =>
         uid.Length > 0 ? [Find(uid).Status()]
         : [.. hosts.Values.Where(h => h.HasReplica).Select(h => h.Status()).OrderBy(s => s.Name, StringComparer.Ordinal)];
+
+    public (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters(string uid) =>
+        hosts.TryGetValue(uid, out VolumeHost? host) ? host.Counters() : (null, null);
 
     private IEnumerable<(string Pool, string Uid)> Found()
     {

@@ -35,6 +35,12 @@ internal static class StatusCommand
 
     private static async Task<int> RunAsync(LocalLayout layout, string? volume, OutputFormat output, bool watch, CancellationToken token)
     {
+        if (Console.IsOutputRedirected)
+        {
+            // Nobody's window: lines such as URIs must stay whole for whoever cuts them.
+            AnsiConsole.Profile.Width = 250;
+        }
+
         int code = await ShowAsync(layout, volume, output, token);
         while (watch && !token.IsCancellationRequested)
         {

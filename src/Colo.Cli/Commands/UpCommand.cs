@@ -34,8 +34,8 @@ internal static class UpCommand
     private static async Task<int> RunAsync(
         LocalLayout layout, string[] files, bool foreground, bool restart, TimeSpan timeout, CancellationToken token)
     {
-        string binary = AgentBinary.Find();
         LocalState state = Merge(LocalState.Load(layout), ReadManifests(files), restart);
+        string binary = AgentBinary.Find();
         BackgroundProcess loop = new(layout.ControlPid, layout.ControlLog);
         layout.Create(state.Nodes, state.Pools);
         if (loop.Pid is not null)
@@ -56,8 +56,11 @@ internal static class UpCommand
             null, status => status.Phase == VolumePhase.Protected, timeout, token, loop);
         if (ready is null)
         {
+            ControlReply? last = await new ControlClient(layout).TryAskAsync(new ControlRequest("status"), token);
+            string reasons = string.Concat((last?.Volumes ?? []).Where(v => v.Volume.Status!.Phase != VolumePhase.Protected)
+                .Select(v => $"{v.Volume.Metadata.Name} is {v.Volume.Status!.Phase}: {v.Volume.Status.Message}{Environment.NewLine}"));
             throw new CommandException(ExitCode.TimedOut,
-                $"not every volume is Protected after {new Duration(timeout)}; it goes on in the background: coloctl local status --dir {layout.Root}");
+                $"{reasons}not every volume is Protected after {new Duration(timeout)}; it goes on in the background: coloctl local status --dir {layout.Root}");
         }
 
         Announce(ready);

@@ -31,7 +31,7 @@ public sealed class ActionExecutor(
                 VolumeAction.CreateRecord create => Create(create.Truth),
                 VolumeAction.ReplaceRecord replace => Replace(replace),
                 VolumeAction.PreparePrimary prepare => await PreparePrimaryAsync(prepare, token),
-                VolumeAction.PrepareSecondary prepare => await PrepareSecondaryAsync(prepare, token),
+                VolumeAction.PrepareSecondary prepare => await PrepareSecondaryAsync(prepare, seen, token),
                 VolumeAction.StartSecondary start => await StartSecondaryAsync(start, token),
                 VolumeAction.StartPrimary start => await StartPrimaryAsync(start, seen, token),
                 VolumeAction.AttachSecondary attach => await AttachAsync(attach, seen, token),
@@ -101,10 +101,10 @@ public sealed class ActionExecutor(
         return ActionOutcome.Success($"{action.Node} opened as primary of term {action.Term}{(reply.Created ? ", new" : "")}");
     }
 
-    private async Task<ActionOutcome> PrepareSecondaryAsync(VolumeAction.PrepareSecondary action, CancellationToken token)
+    private async Task<ActionOutcome> PrepareSecondaryAsync(VolumeAction.PrepareSecondary action, VolumeObservation seen, CancellationToken token)
     {
         PrepareRequest request = NewPrepare(action.Term, Role.Secondary);
-        request.Peer = new Peer { Node = action.PrimaryNode };
+        request.Peer = await PeerAsync(action.PrimaryNode, seen, token);
         PrepareReply reply = await Client(action.Node).PrepareAsync(request, Options(token));
         return ActionOutcome.Success($"{action.Node} opened as secondary of term {action.Term}{(reply.Created ? ", new" : "")}");
     }
@@ -180,7 +180,7 @@ public sealed class ActionExecutor(
         Resync = new Resync { MaxBytesPerSecond = Spec.Resync.MaxBytesPerSecond },
     };
 
-    /// <summary>Where the secondary listens, by its own word; asked anew where it was opened only a moment ago.</summary>
+    /// <summary>Where that node listens for replication, by its own word; asked anew where it was opened only a moment ago.</summary>
     private async Task<Peer> PeerAsync(string node, VolumeObservation seen, CancellationToken token)
     {
         if (!seen.Nodes.TryGetValue(node, out NodeStatus? status) || status.ReplicationAddress.Length == 0)

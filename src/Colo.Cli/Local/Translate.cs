@@ -68,6 +68,8 @@ internal static class Translate
         ResyncRatio = status.Resync is { TotalBytes: > 0 } resync ? (double)resync.DoneBytes / resync.TotalBytes : null,
         BufferedBytes = status.BufferedBytes,
         BufferLimitBytes = status.BufferLimitBytes,
+        Checkpoints = status.CheckpointSequence,
+        CheckpointWanted = status.CheckpointWanted,
         SinceCheckpoint = sinceCheckpoint,
         Error = status.Fault.Length > 0 ? status.Fault : status.Error?.Message,
     };

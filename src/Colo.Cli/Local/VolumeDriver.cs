@@ -28,6 +28,7 @@ public sealed class VolumeDriver
     private LocalVolume volume;
     private Pending? pending;
     private (string Actions, TimeSpan Wait, long Since)? backoff;
+    private string? lastFailure;
 
     public VolumeDriver(
         LocalLayout layout, LocalVolume volume, IReadOnlyDictionary<string, AgentConnection> agents, Action<VolumeIntent> saveIntent,
@@ -106,7 +107,8 @@ public sealed class VolumeDriver
     private void Publish(VolumePlan plan, VolumeInput input, VolumeObservation seen)
     {
         string guestSocket = layout.GuestSocket(Name);
-        Latest = Describe(VolumeStatusBuilder.Build(plan, input, seen, guestSocket));
+        ReplicatedVolumeStatus status = VolumeStatusBuilder.Build(plan, input, seen, guestSocket);
+        Latest = Describe(lastFailure is null ? status : status with { Message = $"{status.Message}; the last attempt failed: {lastFailure}" });
         if (input.Truth is { } truth && seen.Statuses.GetValueOrDefault(truth.Primary) is { } primary && primary.Role == Role.Primary &&
             VolumeStatusBuilder.GuestOf(primary) is { } guest)
         {
@@ -142,12 +144,14 @@ public sealed class VolumeDriver
             {
                 TimeSpan wait = backoff is { } last && last.Actions == Text(plan) ? last.Wait * 2 : FirstBackoff;
                 backoff = (Text(plan), wait < LongestBackoff ? wait : LongestBackoff, time.GetTimestamp());
+                lastFailure = outcome.Message;
                 GiveUpOn(plan, outcome.Message);
                 return false;
             }
         }
 
         backoff = null;
+        lastFailure = null;
         return true;
     }
 

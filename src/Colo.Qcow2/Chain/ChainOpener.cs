@@ -68,7 +68,7 @@ internal static class ChainOpener
 
     private static void RequireNew(HashSet<string> seen, string top, string path)
     {
-        string target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        string target = FinalTarget(path);
         if (!seen.Add(target))
         {
             throw new Qcow2Exception(Qcow2Fault.BackingChain, top, Header.HeaderLayout.BackingFileOffset, $"the chain of backing files loops: {path} lies below itself");
@@ -79,6 +79,10 @@ internal static class ChainOpener
             throw new Qcow2Exception(Qcow2Fault.BackingChain, top, Header.HeaderLayout.BackingFileOffset, $"the chain of backing files is deeper than {MaximumDepth}");
         }
     }
+
+    /// <summary>A file that is not there is left for the opening to report.</summary>
+    private static string FinalTarget(string path) =>
+        File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path) : path;
 
     private static ImageFile OpenFile(string top, string path, bool readOnly)
     {
