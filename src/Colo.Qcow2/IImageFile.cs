@@ -6,8 +6,7 @@ namespace Colo.Qcow2;
 /// The medium under an image: a file that grows when it is written past its end. What is answered has reached the kernel, so that it
 /// outlives this process; it outlives the machine after <see cref="FlushAsync"/>.
 /// </summary>
-/// <remarks>Requests may overlap in time, from any thread; the caller never has two that touch the same bytes in flight, one of
-/// them a write, and relies on their order.</remarks>
+/// <remarks>Requests may overlap in time, from any thread. After disposal every request answers <see cref="BlockStatus.Shutdown"/>.</remarks>
 public interface IImageFile : IAsyncDisposable
 {
     /// <summary>For messages.</summary>

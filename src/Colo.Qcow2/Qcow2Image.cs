@@ -75,27 +75,14 @@ public sealed class Qcow2Image : IOverlayDevice
         DiscardAsync(range, flags, Backing is null ? ZeroMode.DiscardToHole : ZeroMode.DiscardToZero);
 
     /// <summary>One flush of the file: the writes before it are in the right order already.</summary>
-    public async ValueTask<BlockStatus> FlushAsync()
+    public ValueTask<BlockStatus> FlushAsync()
     {
-        if (access.IsClosed)
+        if (access.IsClosed || access.IsReadOnly)
         {
-            return BlockStatus.Shutdown;
+            return new(access.IsClosed ? BlockStatus.Shutdown : BlockStatus.Ok);
         }
 
-        if (access.IsReadOnly)
-        {
-            return BlockStatus.Ok;
-        }
-
-        await image.Lock.EnterAsync();
-        try
-        {
-            return await image.FlushAsync();
-        }
-        finally
-        {
-            image.Lock.Exit();
-        }
+        return image.FlushAsync();
     }
 
     public ValueTask<BlockStatus> GetExtentsAsync(BlockRange range, IList<BlockExtent> extents, int maxExtents = int.MaxValue)
@@ -121,12 +108,7 @@ public sealed class Qcow2Image : IOverlayDevice
     /// <summary>Counts every reference in the file against the refcounts, as qemu-img check does. Requests wait meanwhile.</summary>
     public ValueTask<Qcow2CheckReport> CheckAsync(Qcow2Repair repair = Qcow2Repair.None) => ImageChecker.RunAsync(image, access, repair);
 
-    public async ValueTask DisposeAsync()
-    {
-        await access.CloseAsync();
-        image.Dispose();
-        await image.File.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => access.CloseAsync();
 
     /// <summary>Locks are awaited, not blocked on: for a layer below that may suspend.</summary>
     internal void AllowSuspension() => image.Lock.MayBlock = false;

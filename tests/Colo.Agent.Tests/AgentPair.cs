@@ -100,4 +100,16 @@ public static class Guest
         ToolResult read = await IoAsync(uri, $"read -P {pattern} {offset} {length}");
         read.EnsureSuccess().ShouldNotContain("verification failed");
     }
+
+    /// <summary>Of a disk file that an agent has open and locked; the caller knows that nothing is being written.</summary>
+    public static async Task ExpectDiskAsync(string path, byte pattern, string offset, string length)
+    {
+        ToolResult read = await Tool.RunAsync("qemu-io", "-r", "--image-opts", "-c", $"read -P {pattern} {offset} {length}", Unlocked(path));
+        read.EnsureSuccess().ShouldNotContain("verification failed");
+    }
+
+    public static async Task ExpectEqualAsync(string left, string right) =>
+        (await Tool.RunAsync("qemu-img", "compare", "--image-opts", Unlocked(left), Unlocked(right))).EnsureSuccess().ShouldContain("identical");
+
+    private static string Unlocked(string path) => $"driver=raw,file.driver=file,file.locking=off,file.filename={path}";
 }

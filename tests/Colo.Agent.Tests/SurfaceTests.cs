@@ -39,7 +39,8 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
         await call.RequestStream.WriteAsync(new ServerReflectionRequest { ListServices = "" });
         (await call.ResponseStream.MoveNext(CancellationToken.None)).ShouldBeTrue();
         call.ResponseStream.Current.ListServicesResponse.Service.Select(s => s.Name)
-            .ShouldBe(["colo.agent.v1.Agent", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"], ignoreOrder: true);
+            .ShouldBe(["colo.agent.v1.Agent", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"],
+                ignoreOrder: true);
     }
 
     [Fact]
@@ -125,7 +126,7 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
         (await agent.TerminateAsync()).ShouldBe(0);
         agent.Log.ShouldContain("\"EventId\":1002");
         agent.Log.Split('\n').ShouldAllBe(line => line.Length == 0 || line.StartsWith('{'));
-        await Guest.ExpectAsync(agent.DiskPath("end"), 3, "0", "4k");
+        await Guest.ExpectDiskAsync(agent.DiskPath("end"), 3, "0", "4k");
     }
 
     private async Task<string> ScrapeAsync()

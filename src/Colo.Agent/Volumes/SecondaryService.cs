@@ -233,7 +233,16 @@ public sealed class SecondaryService
     {
         ReplicaSpec spec = memory.Current.Spec;
         return SecondaryReplica.OpenAsync(
-            new() { Uid = new(spec.Uid), Buffer = new(spec.Buffer.LimitBytes, ApiMapping.ToReplica(spec.Buffer.OnFull)) },
+            new()
+            {
+                Uid = new(spec.Uid),
+
+                // Shorter than the primary's forward timeout, which would otherwise make every full buffer a lost secondary.
+                Buffer = new(
+                    spec.Buffer.LimitBytes,
+                    ApiMapping.ToReplica(spec.Buffer.OnFull),
+                    patience: TimeSpan.FromMilliseconds(parts.Options.Limits.PeerTimeoutMilliseconds * 0.6)),
+            },
             disk,
             paths.Epochs(spec),
             memory,

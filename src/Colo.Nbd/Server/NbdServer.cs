@@ -13,6 +13,7 @@ namespace Colo.Nbd.Server;
 public sealed class NbdServer : IAsyncDisposable
 {
     private static readonly TimeSpan AcceptRetryDelay = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan StopCheckInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly NbdServerOptions options;
     private readonly INbdExportProvider exports;
@@ -89,11 +90,12 @@ public sealed class NbdServer : IAsyncDisposable
     public async Task StopAsync(TimeSpan drainTimeout, CancellationToken cancellationToken = default)
     {
         await stopping.CancelAsync();
-        CloseListeners();
         foreach (Thread accepting in acceptThreads)
         {
-            accepting.Join(); // closing its socket has woken it
+            accepting.Join();
         }
+
+        CloseListeners();
 
         HashSet<NbdExport> used = [];
         List<Task> ends = [];
@@ -141,26 +143,30 @@ public sealed class NbdServer : IAsyncDisposable
         stopping.Dispose();
     }
 
-    /// <summary>On a thread of its own, so that a busy thread pool cannot keep clients waiting.</summary>
+    /// <summary>
+    /// On a thread of its own, so that a busy thread pool cannot keep clients waiting. It looks up now and then to see whether to
+    /// stop: the usual way to wake it, a shutdown, would also break a passed socket for whoever passed it.
+    /// </summary>
     private void AcceptConnections(Socket listener)
     {
+        listener.Blocking = false;
         while (!stopping.IsCancellationRequested)
         {
             try
             {
-                Admit(listener.Accept());
+                if (listener.Poll(StopCheckInterval, SelectMode.SelectRead))
+                {
+                    Admit(listener.Accept());
+                }
             }
-            catch (ObjectDisposedException)
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.WouldBlock)
             {
-                return;
+                // That client has left again.
             }
             catch (SocketException e)
             {
-                if (!stopping.IsCancellationRequested)
-                {
-                    NbdServerLog.AcceptFailed(logger, e);
-                    stopping.Token.WaitHandle.WaitOne(AcceptRetryDelay); // out of descriptors: some will be closed
-                }
+                NbdServerLog.AcceptFailed(logger, e);
+                stopping.Token.WaitHandle.WaitOne(AcceptRetryDelay); // out of descriptors: some will be closed
             }
         }
     }

@@ -4,7 +4,7 @@ namespace Colo.Qcow2.Access;
 /// The one lock for changes of mapping and refcounts. Held across the writes of one change, so that their order in the file is the
 /// order in memory. On a medium that never suspends, waiting blocks (for microseconds) instead of hopping to another thread.
 /// </summary>
-internal sealed class MappingLock(bool mediumIsSynchronous) : IDisposable
+internal sealed class MappingLock(bool mediumIsSynchronous)
 {
     private readonly SemaphoreSlim semaphore = new(1, 1);
 
@@ -28,6 +28,4 @@ internal sealed class MappingLock(bool mediumIsSynchronous) : IDisposable
     }
 
     public void Exit() => semaphore.Release();
-
-    public void Dispose() => semaphore.Dispose();
 }

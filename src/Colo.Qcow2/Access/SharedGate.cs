@@ -5,7 +5,7 @@ namespace Colo.Qcow2.Access;
 /// read or an in-place write could reach a cluster that was given to someone else meanwhile. Entering shared costs one interlocked
 /// increment; a waiting exclusive entry stops new shared ones, so that it is not starved.
 /// </summary>
-internal sealed class SharedGate : IDisposable
+internal sealed class SharedGate
 {
     private readonly SemaphoreSlim exclusive = new(1, 1);
     private volatile TaskCompletionSource drained = NewSignal();
@@ -54,8 +54,6 @@ internal sealed class SharedGate : IDisposable
         reopened.TrySetResult();
         exclusive.Release();
     }
-
-    public void Dispose() => exclusive.Dispose();
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -17,7 +17,7 @@ internal static class ImageChecker
             if (!access.IsReadOnly)
             {
                 // Clusters taken ahead, and those that wait for a flush to be freed, would count as leaks.
-                ThrowIfFailed(await image.FlushAsync(), image);
+                ThrowIfFailed(await image.FlushUnderLockAsync(), image);
                 ThrowIfFailed(await image.Allocator.ReleaseRunAsync(), image);
             }
 

@@ -55,7 +55,7 @@ internal sealed class Emptying(ImageState image, Zeroing zeroing)
             RefcountTableOffset = layout.TableOffset(geometry),
             RefcountTableClusters = layout.TableClusters,
         };
-        status = await image.File.WriteAsync(HeaderLayout.L1TableOffset, HeaderWriter.L1AndRefcountTable(header));
+        status = await image.WriteHeaderAsync(HeaderLayout.L1TableOffset, HeaderWriter.L1AndRefcountTable(header));
         if (status != BlockStatus.Ok)
         {
             return status;

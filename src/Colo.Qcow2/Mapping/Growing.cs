@@ -61,7 +61,7 @@ internal sealed class Growing(ImageState image, Zeroing zeroing)
             status = status == BlockStatus.Ok ? await WriteL1Async(grown, clusters) : status;
         }
 
-        status = status == BlockStatus.Ok ? await image.File.WriteAsync(HeaderLayout.Size, HeaderWriter.SizeAndL1(grown)) : status;
+        status = status == BlockStatus.Ok ? await image.WriteHeaderAsync(HeaderLayout.Size, HeaderWriter.SizeAndL1(grown)) : status;
         if (status != BlockStatus.Ok)
         {
             return status;

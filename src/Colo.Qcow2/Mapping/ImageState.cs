@@ -11,16 +11,19 @@ namespace Colo.Qcow2.Mapping;
 /// kill: refcount, then data, then L2 entry, then L1 entry; on freeing the reference first, then the refcount. Whatever changes
 /// runs under <see cref="Lock"/>.
 /// </summary>
-internal sealed class ImageState : IDisposable
+internal sealed class ImageState
 {
     /// <summary>With barriers, freed clusters wait for the next flush; this many force one.</summary>
     private const int MaximumPendingFrees = 1024;
 
     private readonly Qcow2Durability durability;
-    private readonly List<long> pendingFrees = [];
+    private readonly Queue<long> pendingFrees = [];
     private readonly byte[] entryBytes;
     private readonly L2Entry[] entries;
     private long allocatedBytes;
+    private long freesAdded;
+    private long freesDone;
+    private volatile bool isBroken;
 
     public ImageState(IImageFile file, Qcow2Header header, Qcow2Durability durability, ulong[] l1, int cacheBytes)
     {
@@ -29,7 +32,7 @@ internal sealed class ImageState : IDisposable
         this.durability = durability;
         Geometry = new Geometry(header.ClusterBits, header.ExtendedL2, header.RefcountOrder);
         Mapping = new MappingTables(file, Geometry, header.Version, l1, cacheBytes);
-        Refcounts = new Refcounts(file, Geometry, BarrierAsync);
+        Refcounts = new Refcounts(file, Geometry, BarrierAsync, WriteHeaderAsync);
         Allocator = new ClusterAllocator(file, Geometry, Refcounts, BarrierAsync);
         Lock = new MappingLock(file.CompletesSynchronously);
         entries = new L2Entry[Geometry.SliceEntries];
@@ -52,6 +55,9 @@ internal sealed class ImageState : IDisposable
 
     public MappingLock Lock { get; }
 
+    /// <summary>A change of the header failed: nobody knows which tables the file names now, so nothing may be changed any more.</summary>
+    public bool IsBroken => isBroken;
+
     public long AllocatedBytes => Interlocked.Read(ref allocatedBytes);
 
     /// <summary>Room for the entries of one change, one slice long. Under the lock.</summary>
@@ -64,6 +70,14 @@ internal sealed class ImageState : IDisposable
     /// <summary>What was written before reaches stable storage before what is written after; nothing where only process death counts.</summary>
     public ValueTask<BlockStatus> BarrierAsync() =>
         durability == Qcow2Durability.PowerLoss ? File.FlushAsync() : new(BlockStatus.Ok);
+
+    /// <summary>Changes fields of the header in one write, inside the first sector.</summary>
+    public async ValueTask<BlockStatus> WriteHeaderAsync(int field, byte[] bytes)
+    {
+        BlockStatus status = await File.WriteAsync(field, bytes);
+        isBroken |= status != BlockStatus.Ok;
+        return status;
+    }
 
     /// <summary>The slice that maps an offset, loaded where needed; null with Ok where there is no L2 table.</summary>
     public async ValueTask<(BlockStatus Status, L2Slice? Slice)> SliceAsync(long guestOffset)
@@ -160,30 +174,56 @@ internal sealed class ImageState : IDisposable
             return (await Allocator.ReleaseAsync(hostOffset >> Geometry.ClusterBits, 1)).Status;
         }
 
-        pendingFrees.Add(hostOffset >> Geometry.ClusterBits);
-        return pendingFrees.Count < MaximumPendingFrees ? BlockStatus.Ok : await FlushAsync();
+        pendingFrees.Enqueue(hostOffset >> Geometry.ClusterBits);
+        Volatile.Write(ref freesAdded, freesAdded + 1);
+        return pendingFrees.Count < MaximumPendingFrees ? BlockStatus.Ok : await FlushUnderLockAsync();
     }
 
-    /// <summary>Everything so far is durable; then the clusters that wait for it are given back.</summary>
+    /// <summary>Everything so far is durable; then the clusters that waited for it are given back. Takes the lock for that part only.</summary>
     public async ValueTask<BlockStatus> FlushAsync()
     {
+        long covered = Volatile.Read(ref freesAdded);
         BlockStatus status = await File.FlushAsync();
-        while (status == BlockStatus.Ok && pendingFrees.Count > 0)
+        if (status != BlockStatus.Ok || Volatile.Read(ref freesDone) >= covered)
         {
-            (status, _) = await Allocator.ReleaseAsync(pendingFrees[^1], 1);
-            pendingFrees.RemoveAt(pendingFrees.Count - 1);
+            return status;
         }
 
-        return status;
+        await Lock.EnterAsync();
+        try
+        {
+            return await FreeAsync(covered);
+        }
+        finally
+        {
+            Lock.Exit();
+        }
+    }
+
+    /// <summary>As <see cref="FlushAsync"/>, for who holds the lock.</summary>
+    public async ValueTask<BlockStatus> FlushUnderLockAsync()
+    {
+        BlockStatus status = await File.FlushAsync();
+        return status == BlockStatus.Ok ? await FreeAsync(freesAdded) : status;
     }
 
     /// <summary>The refcounts were exchanged for others, in which nothing waits to be freed.</summary>
-    public void ForgetFrees() => pendingFrees.Clear();
-
-    public void Dispose()
+    public void ForgetFrees()
     {
-        Gate.Dispose();
-        Lock.Dispose();
+        pendingFrees.Clear();
+        Volatile.Write(ref freesDone, freesAdded);
+    }
+
+    private async ValueTask<BlockStatus> FreeAsync(long covered)
+    {
+        BlockStatus status = BlockStatus.Ok;
+        while (status == BlockStatus.Ok && freesDone < covered)
+        {
+            (status, _) = await Allocator.ReleaseAsync(pendingFrees.Dequeue(), 1);
+            Volatile.Write(ref freesDone, freesDone + 1);
+        }
+
+        return status;
     }
 
     private int Encode(int count)

@@ -9,6 +9,7 @@ internal sealed class WriteAccess(ImageState image, bool isReadOnly)
 {
     private volatile bool isPrepared = image.Header.Autoclear == AutoclearFeatures.None;
     private volatile bool isClosed;
+    private int closing;
 
     public bool IsReadOnly => isReadOnly;
 
@@ -33,23 +34,37 @@ internal sealed class WriteAccess(ImageState image, bool isReadOnly)
             return new(status == BlockStatus.Shutdown ? status : isReadOnly ? BlockStatus.NotPermitted : status);
         }
 
+        if (image.IsBroken)
+        {
+            return new(BlockStatus.IoError);
+        }
+
         return isPrepared ? new(BlockStatus.Ok) : ClearAutoclearAsync();
     }
 
+    /// <summary>Waits for what runs, gives back what was taken ahead, and closes the file; who comes later finds it closed.</summary>
     public async ValueTask CloseAsync()
     {
-        if (isClosed)
+        if (Interlocked.Exchange(ref closing, 1) != 0)
         {
             return;
         }
 
         isClosed = true;
         await image.Gate.EnterExclusiveAsync();
-        if (!isReadOnly)
+        try
         {
-            // What cannot be given back now is a leak, which a later check finds; closing goes on.
-            await image.FlushAsync();
-            await image.Allocator.ReleaseRunAsync();
+            if (!isReadOnly && !image.IsBroken)
+            {
+                // What cannot be given back now is a leak, which a later check finds; closing goes on.
+                await image.FlushAsync();
+                await image.Allocator.ReleaseRunAsync();
+            }
+        }
+        finally
+        {
+            await image.File.DisposeAsync();
+            image.Gate.ExitExclusive();
         }
     }
 
@@ -63,7 +78,7 @@ internal sealed class WriteAccess(ImageState image, bool isReadOnly)
                 return BlockStatus.Ok;
             }
 
-            BlockStatus status = await image.File.WriteAsync(HeaderLayout.AutoclearFeatures, HeaderWriter.U64(0));
+            BlockStatus status = await image.WriteHeaderAsync(HeaderLayout.AutoclearFeatures, HeaderWriter.U64(0));
             status = status == BlockStatus.Ok ? await image.BarrierAsync() : status;
             if (status == BlockStatus.Ok)
             {

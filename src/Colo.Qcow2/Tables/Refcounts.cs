@@ -9,7 +9,8 @@ namespace Colo.Qcow2.Tables;
 /// The refcount table and its blocks, written through: what is in memory is in the file. Makes blocks and a larger table where they
 /// are missing. All calls under the mapping lock, or with no request in flight.
 /// </summary>
-internal sealed class Refcounts(IImageFile file, Geometry geometry, Func<ValueTask<BlockStatus>> barrier)
+internal sealed class Refcounts(
+    IImageFile file, Geometry geometry, Func<ValueTask<BlockStatus>> barrier, Func<int, byte[], ValueTask<BlockStatus>> writeHeader)
 {
     /// <summary>Blocks in memory; beyond it all are forgotten and read again. One 64 KiB block of 16-bit counts covers 2 GiB.</summary>
     private const int MaximumCachedBytes = 16 * 1024 * 1024;
@@ -261,7 +262,7 @@ internal sealed class Refcounts(IImageFile file, Geometry geometry, Func<ValueTa
         byte[] field = new byte[12];
         BinaryPrimitives.WriteUInt64BigEndian(field, (ulong)layout.TableOffset(geometry));
         BinaryPrimitives.WriteUInt32BigEndian(field.AsSpan(8), (uint)clusters);
-        status = await file.WriteAsync(HeaderLayout.RefcountTableOffset, field);
+        status = await writeHeader(HeaderLayout.RefcountTableOffset, field);
         if (status == BlockStatus.Ok)
         {
             status = await barrier();

@@ -1,7 +1,7 @@
 using Colo.Blocks;
 using Microsoft.Win32.SafeHandles;
 
-namespace Colo.Nbd.Tests;
+namespace Colo.Conformance.Tests.ServerSide;
 
 /// <summary>A plain file as a disk, by the base library alone; zeroes and discards write zero bytes.</summary>
 internal sealed class RandomAccessDisk : IBlockDevice
