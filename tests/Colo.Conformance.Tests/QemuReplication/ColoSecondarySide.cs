@@ -20,7 +20,10 @@ internal sealed class ColoSecondarySide : ISecondarySide
         (this.disk, this.replica, DiskPath, NbdSocket) = (disk, replica, diskPath, socket);
         server = new NbdServer(
             new NbdServerOptions { Listeners = [new NbdListener.Unix(socket)] },
-            new NbdExportTable(new NbdExport(ForwardExport, new LazyTarget(replica, Term, disk)), new NbdExport(ViewExport, replica.VmView)));
+            new NbdExportTable(
+                new NbdExport(ForwardExport, replica.OpenTarget(Term)),
+                new NbdExport(ViewExport, replica.VmView),
+                new NbdExport(PromotedExport, replica.ServingDevice)));
     }
 
     public string DiskPath { get; }
@@ -30,6 +33,8 @@ internal sealed class ColoSecondarySide : ISecondarySide
     public string ForwardExport => "secondary";
 
     public string ViewExport => "view";
+
+    public string PromotedExport => "promoted";
 
     public static async Task<ColoSecondarySide> LaunchAsync(TempDirectory directory, long lengthBytes)
     {

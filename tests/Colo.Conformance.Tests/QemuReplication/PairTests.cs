@@ -1,3 +1,4 @@
+using Colo.Replication;
 using Colo.Testing;
 using Colo.Testing.Qemu;
 
@@ -79,10 +80,26 @@ public sealed class PairTests : IDisposable
 
         await primary.DisposeAsync();
         await secondary.FailoverAsync();
-        Same(await RandomGuest.ReadAllAsync(directory, secondary.NbdSocket, secondary.ViewExport), expected, "what the promoted VM sees");
+        Same(await RandomGuest.ReadAllAsync(directory, secondary.NbdSocket, secondary.PromotedExport), expected, "what the promoted VM sees");
 
         await secondary.CloseAsync();
         Same(await File.ReadAllBytesAsync(secondary.DiskPath), expected, "the promoted disk");
+    }
+
+    [Fact]
+    public async Task Our_checkpoint_fails_and_says_why_once_a_QEMU_secondary_is_dead()
+    {
+        (IPrimarySide primary, ISecondarySide secondary, RandomGuest guest) = await StartAsync(Maker.Colo, Maker.Qemu);
+        await using IPrimarySide ownedPrimary = primary;
+        await guest.WriteAsync(5);
+        await primary.CheckpointAsync();
+
+        await secondary.DisposeAsync();
+        await guest.WriteAsync(5);
+
+        ReplicationException failure = await Should.ThrowAsync<ReplicationException>(primary.CheckpointAsync);
+        failure.Message.ShouldNotBeEmpty();
+        Same(await RandomGuest.ReadAllAsync(directory, primary.NbdSocket, primary.Export), guest.Expected, "the guest's own disk");
     }
 
     public void Dispose() => directory.Dispose();

@@ -41,6 +41,8 @@ internal sealed class QemuSecondarySide(QemuSecondary secondary) : ISecondarySid
 
     public string ViewExport => QemuSecondary.ViewExport;
 
+    public string PromotedExport => QemuSecondary.ViewExport;
+
     public Task StartAsync() => secondary.StartAsync();
 
     public async Task CheckpointAsync()

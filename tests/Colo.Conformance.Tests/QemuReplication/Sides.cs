@@ -39,6 +39,9 @@ internal interface ISecondarySide : IAsyncDisposable
     /// <summary>What the secondary VM sees.</summary>
     string ViewExport { get; }
 
+    /// <summary>What the VM uses once it was failed over to.</summary>
+    string PromotedExport { get; }
+
     Task StartAsync();
 
     /// <summary>This side's part alone.</summary>
