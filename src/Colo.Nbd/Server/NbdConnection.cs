@@ -11,6 +11,9 @@ namespace Colo.Nbd.Server;
 /// </summary>
 internal sealed class NbdConnection
 {
+    /// <summary>For the last replies of a connection that has ended; a client that does not read them by then never will.</summary>
+    private static readonly TimeSpan LingerLimit = TimeSpan.FromSeconds(10);
+
     private static long lastId;
 
     private readonly NbdServerOptions options;
@@ -165,6 +168,7 @@ internal sealed class NbdConnection
         {
             session.Close();
             session.WaitUntilIdle();
+            using ITimer linger = time.CreateTimer(_ => Abort(), null, LingerLimit, Timeout.InfiniteTimeSpan);
             replies.FinishSending();
             export.Metrics.Detach(counters);
             NbdServerLog.TransmissionEnded(logger, Id, Peer, export.Name, session.Fault ?? reason);
