@@ -38,7 +38,7 @@ public class RandomHistoryTests
     [Fact]
     public void Any_history_of_requests_leaves_what_an_array_would_hold() =>
         Gen.Select(Layouts, Operations.Array[1, 60]).Sample(
-            (options, operations) => RunAsync(options, operations).GetAwaiter().GetResult(), iter: 400, threads: 2);
+            (options, operations) => RunAsync(options, operations).GetAwaiter().GetResult(), iter: 250, threads: 2);
 
     private static async Task RunAsync(Qcow2CreateOptions options, Operation[] operations)
     {
