@@ -150,14 +150,17 @@ public class ReplicationTests(PairFixture fixture) : IClassFixture<PairFixture>
     [Fact]
     public async Task A_checkpoint_at_the_buffer_limit_is_asked_for()
     {
-        string uid = await Pair.CreateAsync("pressure", bufferBytes: 4 << 20);
-        await Guest.WriteAsync(A.GuestUri(uid), 1, "0", "8M");
-        await A.Client.CheckpointAsync(new CheckpointRequest { Volume = Ref(uid, 1) });
+        string uid = await Pair.CreateAsync("pressure", bufferBytes: 16 << 20);
+        await Guest.WriteAsync(A.GuestUri(uid), 1, "0", "2M");
         (await B.StatusAsync(uid)).CheckpointWanted.ShouldBeFalse();
-        await Guest.WriteAsync(A.GuestUri(uid), 2, "0", "3500k");
-        (await B.StatusAsync(uid)).CheckpointWanted.ShouldBeTrue();
+        await Guest.WriteAsync(A.GuestUri(uid), 1, "2M", "8M");
+        VolumeStatus full = await B.StatusAsync(uid);
+        full.CheckpointWanted.ShouldBeTrue();
+        full.BufferedBytes.ShouldBeInRange(10 << 20, full.BufferLimitBytes);
         await A.Client.CheckpointAsync(new CheckpointRequest { Volume = Ref(uid, 1) });
-        (await B.StatusAsync(uid)).CheckpointWanted.ShouldBeFalse();
+        VolumeStatus empty = await B.StatusAsync(uid);
+        empty.CheckpointWanted.ShouldBeFalse();
+        empty.BufferedBytes.ShouldBeLessThan(full.BufferedBytes / 2);
     }
 
     [Fact]
@@ -170,7 +173,10 @@ public class ReplicationTests(PairFixture fixture) : IClassFixture<PairFixture>
         string active = Directory.EnumerateFiles(Path.Combine(B.BufferDirectory, "b", uid), "active-*.qcow2").Order().First();
         string hidden = active.Replace("active", "hidden", StringComparison.Ordinal);
         string overDisk = $"driver=qcow2,file.filename={hidden},backing.driver=raw,backing.file.filename={B.DiskPath(uid)},backing.file.locking=off";
-        (await Tool.RunAsync("qemu-img", "check", "-U", "--image-opts", overDisk)).EnsureSuccess();
+        ToolResult check = await Tool.RunAsync("qemu-img", "check", "-U", "--image-opts", overDisk);
+
+        // 3: clusters that are reserved and not used yet count as leaked; a corrupt image would be 2.
+        check.ExitCode.ShouldBeOneOf(0, 3);
         ToolResult read = await Tool.RunAsync("qemu-io", "-r", "-U", "--image-opts", "-c", "read -P 0x81 0 64k", overDisk);
         read.EnsureSuccess().ShouldNotContain("verification failed");
     }
