@@ -42,6 +42,7 @@ public sealed class RunningTool : IAsyncDisposable
     private readonly StringBuilder output = new();
     private readonly StringBuilder error = new();
     private readonly string command;
+    private bool disposed;
 
     private RunningTool(Process process, string command)
     {
@@ -119,8 +120,15 @@ public sealed class RunningTool : IAsyncDisposable
         return new ToolResult(command, Process.ExitCode, Output, Error);
     }
 
+    /// <summary>May be called again: whoever ended it early need not tell its owner.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (disposed)
+        {
+            return;
+        }
+
+        disposed = true;
         if (!Process.HasExited)
         {
             Process.Kill(entireProcessTree: true);

@@ -11,13 +11,11 @@ namespace Colo.Nbd.Client;
 /// </summary>
 internal sealed class ClientHandshake
 {
-    /// <summary>Replies to one option; a list of exports is the longest known.</summary>
-    private const int MaxReplies = 16384;
-
     private const int ExportNameZeroes = 124;
     private const uint MaxMinimumBlockBytes = 64 << 10;
 
     private readonly ClientTransport transport;
+    private readonly OptionExchange exchange;
     private readonly NbdClientOptions options;
     private readonly string exportName;
     private bool noZeroes;
@@ -27,6 +25,7 @@ internal sealed class ClientHandshake
     private ClientHandshake(ClientTransport transport, NbdClientOptions options)
     {
         (this.transport, this.options) = (transport, options);
+        exchange = new OptionExchange(transport, options.Endpoint);
         exportName = options.Endpoint.ExportName;
     }
 
@@ -63,7 +62,7 @@ internal sealed class ClientHandshake
     public IReadOnlyList<NbdExportListing> List()
     {
         List<NbdExportListing> exports = [];
-        NbdOptionReply end = Ask(NbdOption.List, [], (reply, data) =>
+        NbdOptionReply end = exchange.Ask(NbdOption.List, [], (reply, data) =>
         {
             if (reply != NbdOptionReply.Server || data.Length < 4)
             {
@@ -115,7 +114,7 @@ internal sealed class ClientHandshake
                 ? NbdTlsClientOptions.FromDirectory(directory)
                 : throw new NbdClientException(
                     NbdClientErrorKind.Tls, $"{options.Endpoint}: TLS needs {nameof(NbdClientOptions.Tls)} or tls-certificates=DIRECTORY"));
-        NbdOptionReply reply = fixedNewstyle ? Ask(NbdOption.StartTls, [], onReply: null) : NbdOptionReply.ErrorUnsupported;
+        NbdOptionReply reply = fixedNewstyle ? exchange.Ask(NbdOption.StartTls, [], onReply: null) : NbdOptionReply.ErrorUnsupported;
         if (reply != NbdOptionReply.Ack)
         {
             throw new NbdClientException(NbdClientErrorKind.Tls, $"{options.Endpoint}: the server refuses TLS ({reply})");
@@ -150,7 +149,7 @@ internal sealed class ClientHandshake
 
     private bool Accepts(NbdOption option)
     {
-        NbdOptionReply reply = Ask(option, [], onReply: null);
+        NbdOptionReply reply = exchange.Ask(option, [], onReply: null);
         return reply == NbdOptionReply.Ack
             || (reply == NbdOptionReply.ErrorTlsRequired ? throw Refused(option, reply) : false);
     }
@@ -172,7 +171,7 @@ internal sealed class ClientHandshake
 
         uint? allocation = null;
         uint? checkpoint = null;
-        NbdOptionReply end = Ask(NbdOption.SetMetaContext, data.Bytes, (reply, item) =>
+        NbdOptionReply end = exchange.Ask(NbdOption.SetMetaContext, data.Bytes, (reply, item) =>
         {
             if (reply != NbdOptionReply.MetaContext || item.Length < 4)
             {
@@ -216,7 +215,7 @@ internal sealed class ClientHandshake
         data.UInt16((ushort)NbdInfo.Description);
         data.UInt16((ushort)NbdInfo.BlockSize);
         bool hasExport = false;
-        NbdOptionReply end = Ask(option, data.Bytes, (reply, item) =>
+        NbdOptionReply end = exchange.Ask(option, data.Bytes, (reply, item) =>
         {
             if (reply != NbdOptionReply.Info || item.Length < 2)
             {
@@ -295,7 +294,7 @@ internal sealed class ClientHandshake
     /// <summary>NBD_OPT_EXPORT_NAME: the only option without a reply; an unknown name just ends the connection.</summary>
     private NbdExportInfo AskByExportName()
     {
-        SendOption(NbdOption.ExportName, Encoding.UTF8.GetBytes(exportName));
+        exchange.Send(NbdOption.ExportName, Encoding.UTF8.GetBytes(exportName));
         Span<byte> export = stackalloc byte[10];
         try
         {
@@ -321,71 +320,13 @@ internal sealed class ClientHandshake
     {
         try
         {
-            SendOption(NbdOption.Abort, []);
+            exchange.Send(NbdOption.Abort, []);
             transport.ShutdownSend();
         }
         catch (IOException)
         {
             // A courtesy; the answer is already here.
         }
-    }
-
-    private delegate void ReplyHandler(NbdOptionReply reply, ReadOnlySpan<byte> data);
-
-    /// <summary>Sends an option, hands on what comes before the end, and returns the end: ACK or an error.</summary>
-    private NbdOptionReply Ask(NbdOption option, ReadOnlySpan<byte> data, ReplyHandler? onReply)
-    {
-        SendOption(option, data);
-        byte[] buffer = new byte[512];
-        Span<byte> header = stackalloc byte[20];
-        for (int replies = 0; replies < MaxReplies; replies++)
-        {
-            transport.ReceiveExactly(header);
-            ulong magic = BinaryPrimitives.ReadUInt64BigEndian(header);
-            NbdOption answered = (NbdOption)BinaryPrimitives.ReadUInt32BigEndian(header[8..]);
-            NbdOptionReply reply = (NbdOptionReply)BinaryPrimitives.ReadUInt32BigEndian(header[12..]);
-            uint length = BinaryPrimitives.ReadUInt32BigEndian(header[16..]);
-            if (magic != NbdMagic.OptionReply || answered != option)
-            {
-                throw new NbdClientException(
-                    NbdClientErrorKind.BadMagic, $"{options.Endpoint}: option reply {magic:x16} to {answered}, expected one to {option}");
-            }
-
-            if (length > NbdLimits.MaxOptionBytes)
-            {
-                throw BadLength($"a reply to {option}", length);
-            }
-
-            buffer = length > buffer.Length ? new byte[length] : buffer;
-            Span<byte> payload = buffer.AsSpan(0, (int)length);
-            transport.ReceiveExactly(payload);
-            if (reply == NbdOptionReply.Ack || ((uint)reply & 0x80000000) != 0)
-            {
-                refusalText = reply == NbdOptionReply.Ack ? "" : Encoding.UTF8.GetString(payload[..Math.Min(payload.Length, 512)]);
-                return reply;
-            }
-
-            if (onReply is null)
-            {
-                throw Unexpected(option, reply);
-            }
-
-            onReply(reply, payload);
-        }
-
-        throw BadLength($"the number of replies to {option}", MaxReplies);
-    }
-
-    private string refusalText = "";
-
-    private void SendOption(NbdOption option, ReadOnlySpan<byte> data)
-    {
-        byte[] message = new byte[16 + data.Length];
-        BinaryPrimitives.WriteUInt64BigEndian(message, NbdMagic.Option);
-        BinaryPrimitives.WriteUInt32BigEndian(message.AsSpan(8), (uint)option);
-        BinaryPrimitives.WriteUInt32BigEndian(message.AsSpan(12), (uint)data.Length);
-        data.CopyTo(message.AsSpan(16));
-        transport.SendAll(message);
     }
 
     private void Require(NbdOptionReply end, NbdOption option)
@@ -409,40 +350,10 @@ internal sealed class ClientHandshake
 
     private NbdClientException Refused(NbdOption option, NbdOptionReply reply) => new(
         reply,
-        $"{options.Endpoint}: the server answers {option} with {reply}" + (refusalText.Length > 0 ? $" ({refusalText})" : ""));
+        $"{options.Endpoint}: the server answers {option} with {reply}" + (exchange.RefusalText.Length > 0 ? $" ({exchange.RefusalText})" : ""));
 
     private NbdClientException Unexpected(NbdOption option, NbdOptionReply reply) =>
         new(NbdClientErrorKind.UnexpectedReply, $"{options.Endpoint}: {option} is answered with {reply}");
 
-    private NbdClientException BadLength(string what, ulong length) =>
-        new(NbdClientErrorKind.BadLength, $"{options.Endpoint}: {what} has the length {length}");
-
-    /// <summary>An option's data in the making.</summary>
-    private sealed class OptionData
-    {
-        private readonly MemoryStream stream = new();
-
-        public ReadOnlySpan<byte> Bytes => stream.GetBuffer().AsSpan(0, (int)stream.Length);
-
-        public void UInt16(ushort value)
-        {
-            Span<byte> bytes = stackalloc byte[2];
-            BinaryPrimitives.WriteUInt16BigEndian(bytes, value);
-            stream.Write(bytes);
-        }
-
-        public void UInt32(uint value)
-        {
-            Span<byte> bytes = stackalloc byte[4];
-            BinaryPrimitives.WriteUInt32BigEndian(bytes, value);
-            stream.Write(bytes);
-        }
-
-        public void String(string value)
-        {
-            byte[] bytes = Encoding.UTF8.GetBytes(value);
-            UInt32((uint)bytes.Length);
-            stream.Write(bytes);
-        }
-    }
+    private NbdClientException BadLength(string what, ulong length) => exchange.BadLength(what, length);
 }

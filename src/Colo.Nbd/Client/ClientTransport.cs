@@ -22,12 +22,13 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     /// <summary>A wait that an Abort on another thread always ends; the bound is for the day when it does not.</summary>
     private static readonly TimeSpan PollSlice = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan ConnectSlice = TimeSpan.FromMilliseconds(20);
+
     private readonly long busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
-    private readonly Lock abortGate = new();
     private Socket? socket;
     private SslStream? tls;
     private TlsWire? wire;
-    private bool aborted;
+    private volatile bool aborted;
 
     public bool IsTls => tls is not null;
 
@@ -159,16 +160,7 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     /// <summary>Ends every wait on this transport, now and later. From any thread.</summary>
     public void Abort()
     {
-        lock (abortGate)
-        {
-            aborted = true;
-            if (socket is { Connected: false })
-            {
-                // A connect that hangs is ended by closing alone.
-                socket.Dispose();
-            }
-        }
-
+        aborted = true;
         Shutdown(SocketShutdown.Both);
     }
 
@@ -181,16 +173,52 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
 
     private void ConnectTo(EndPoint address, AddressFamily family, ProtocolType protocol)
     {
-        Socket fresh = new(family, SocketType.Stream, protocol);
-        lock (abortGate)
+        Socket fresh = Open(family, protocol);
+        try
         {
-            socket = fresh;
+            fresh.Connect(address);
+            return;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
+        {
+            // On its way.
+        }
+
+        while (family == AddressFamily.Unix ? !TryConnectUnix(address, protocol) : !fresh.Poll(ConnectSlice, SelectMode.SelectWrite))
+        {
             if (aborted)
             {
-                fresh.Dispose();
+                throw new IOException($"connecting to {address} was given up");
             }
         }
 
+        int error = (int)socket!.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error)!;
+        if (error != 0)
+        {
+            throw new SocketException(error);
+        }
+    }
+
+    /// <summary>A unix socket whose listener's queue is full is not on its way: it has to be tried again, after a short while.</summary>
+    private bool TryConnectUnix(EndPoint address, ProtocolType protocol)
+    {
+        Thread.Sleep(ConnectSlice);
+        socket!.Dispose();
+        try
+        {
+            Open(AddressFamily.Unix, protocol).Connect(address);
+            return true;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock)
+        {
+            return false;
+        }
+    }
+
+    private Socket Open(AddressFamily family, ProtocolType protocol)
+    {
+        Socket fresh = new(family, SocketType.Stream, protocol) { Blocking = false };
+        socket = fresh;
         if (protocol == ProtocolType.Tcp)
         {
             fresh.NoDelay = true;
@@ -202,8 +230,7 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
             fresh.SendBufferSize = 1 << 20;
         }
 
-        fresh.Connect(address);
-        fresh.Blocking = false;
+        return fresh;
     }
 
     private void Shutdown(SocketShutdown how)
@@ -218,7 +245,8 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
         }
     }
 
-    private int ReceiveRaw(Span<byte> destination)
+    /// <summary>Past TLS, for <see cref="TlsWire"/>.</summary>
+    public int ReceiveRaw(Span<byte> destination)
     {
         long lookUntil = 0;
         while (true)
@@ -250,7 +278,8 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
         }
     }
 
-    private int TrySendRaw(ReadOnlySpan<byte> source)
+    /// <summary>Past TLS, for <see cref="TlsWire"/>.</summary>
+    public int TrySendRaw(ReadOnlySpan<byte> source)
     {
         while (true)
         {
@@ -271,88 +300,5 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
                 throw new IOException("sending to the NBD server: " + error, new SocketException((int)error));
             }
         }
-    }
-
-    /// <summary>
-    /// What SslStream sees: reads go to the socket; writes too during TLS's handshake, and afterwards into a buffer, because
-    /// SslStream cannot take back half of what it encrypted when the socket is full.
-    /// </summary>
-    private sealed class TlsWire(ClientTransport transport) : Stream
-    {
-        private readonly Lock gate = new();
-        private byte[] buffer = [];
-        private int start;
-        private int end;
-        private bool gathers;
-
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public void Gather() => gathers = true;
-
-        public bool TrySendGathered()
-        {
-            lock (gate)
-            {
-                while (start < end)
-                {
-                    int sent = transport.TrySendRaw(buffer.AsSpan(start, end - start));
-                    if (sent < 0)
-                    {
-                        return false;
-                    }
-
-                    start += sent;
-                }
-
-                start = end = 0;
-                return true;
-            }
-        }
-
-        public override int Read(Span<byte> destination) => transport.ReceiveRaw(destination);
-
-        public override int Read(byte[] destination, int offset, int count) => Read(destination.AsSpan(offset, count));
-
-        public override void Write(ReadOnlySpan<byte> source)
-        {
-            lock (gate)
-            {
-                if (end + source.Length > buffer.Length)
-                {
-                    Array.Resize(ref buffer, Math.Max(end + source.Length, Math.Max(buffer.Length * 2, 256 << 10)));
-                }
-
-                source.CopyTo(buffer.AsSpan(end));
-                end += source.Length;
-            }
-
-            while (!gathers && !TrySendGathered())
-            {
-                transport.WaitUntilWritable();
-            }
-        }
-
-        public override void Write(byte[] source, int offset, int count) => Write(source.AsSpan(offset, count));
-
-        public override void Flush()
-        {
-            // Nothing is held back that TrySendGathered would not send.
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
     }
 }

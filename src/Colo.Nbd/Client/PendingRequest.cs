@@ -11,7 +11,7 @@ namespace Colo.Nbd.Client;
 /// Completed by the receive thread, or by the sender where the reply overtakes a payload that is still being sent in place: the
 /// caller's buffer is given back only when both are done with it.
 /// </remarks>
-internal sealed class PendingRequest(RequestPipeline owner) : IValueTaskSource<BlockStatus>
+internal sealed class PendingRequest(RequestPool pool) : IValueTaskSource<BlockStatus>
 {
     private const int Answered = 1;
     private const int PayloadSent = 2;
@@ -121,7 +121,7 @@ internal sealed class PendingRequest(RequestPipeline owner) : IValueTaskSource<B
         Destination = default;
         Source = default;
         Extents = null;
-        owner.Return(this);
+        pool.Return(this);
         return result;
     }
 

@@ -13,10 +13,6 @@ namespace Colo.Nbd.Client;
 internal sealed class ReplyReceiver(
     RequestPipeline pipeline, NbdExportInfo export, NbdClientOptions options, byte[] buffer)
 {
-    private const int SimpleHeaderBytes = 16;
-    private const int ChunkHeaderBytes = 20;
-    private const int ExtendedHeaderBytes = 32;
-
     /// <summary>An error chunk: code, a message within the limit of strings, an offset.</summary>
     private const int MaxErrorPayloadBytes = 4 + 2 + NbdLimits.MaxStringBytes + 8;
 
@@ -101,33 +97,25 @@ internal sealed class ReplyReceiver(
     private bool StepHeader()
     {
         ReadOnlySpan<byte> bytes = Buffered;
-        if (bytes.Length < SimpleHeaderBytes)
+        if (!ReplyHeader.TryParse(bytes, export, options.Endpoint, out ReplyHeader header))
         {
             return false;
         }
 
-        uint magic = BinaryPrimitives.ReadUInt32BigEndian(bytes);
-        switch (magic)
+        PendingRequest request = pipeline.Find(header.Cookie) ?? throw new NbdClientException(
+            NbdClientErrorKind.UnknownCookie, $"{options.Endpoint}: a reply with cookie {header.Cookie:x16}, which is no request of ours");
+        if (header.IsSimple)
         {
-            case NbdMagic.SimpleReply when !export.ExtendedHeaders:
-                TakeSimpleReply(bytes);
-                return true;
-            case NbdMagic.StructuredReply when export is { StructuredReplies: true, ExtendedHeaders: false }:
-                return bytes.Length >= ChunkHeaderBytes && TakeChunk(
-                    bytes, BinaryPrimitives.ReadUInt32BigEndian(bytes[16..]), ChunkHeaderBytes);
-            case NbdMagic.ExtendedReply when export.ExtendedHeaders:
-                return bytes.Length >= ExtendedHeaderBytes && TakeChunk(
-                    bytes, BinaryPrimitives.ReadUInt64BigEndian(bytes[24..]), ExtendedHeaderBytes);
-            default:
-                throw new NbdClientException(
-                    NbdClientErrorKind.BadMagic, $"{options.Endpoint}: reply magic {magic:x8} is none that was agreed on");
+            TakeSimpleReply(request, header);
+            return true;
         }
+
+        return TakeChunk(request, header, bytes[header.HeaderBytes..]);
     }
 
-    private void TakeSimpleReply(ReadOnlySpan<byte> bytes)
+    private void TakeSimpleReply(PendingRequest request, in ReplyHeader header)
     {
-        BlockStatus status = StatusOf(BinaryPrimitives.ReadUInt32BigEndian(bytes[4..]));
-        PendingRequest request = Find(BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]));
+        BlockStatus status = StatusOf(header.Error);
         bool needsChunks = request.Command == NbdCommand.BlockStatus
             || (request.Command == NbdCommand.Read && export.StructuredReplies);
         if (needsChunks && (status == BlockStatus.Ok || request.Command == NbdCommand.Read))
@@ -135,7 +123,7 @@ internal sealed class ReplyReceiver(
             throw Unexpected(request, "a simple reply");
         }
 
-        start += SimpleHeaderBytes;
+        start += header.HeaderBytes;
         if (request.Command == NbdCommand.Read && status == BlockStatus.Ok)
         {
             request.Reply.TryAddRun(0, request.Length);
@@ -146,41 +134,38 @@ internal sealed class ReplyReceiver(
         Complete(request, status);
     }
 
-    /// <summary>One structured or extended reply chunk. Consumes it, or nothing where more bytes are needed.</summary>
-    private bool TakeChunk(ReadOnlySpan<byte> bytes, ulong length, int headerBytes)
+    /// <summary>One structured or extended reply chunk. Consumes it, or nothing where more bytes are needed (false).</summary>
+    private bool TakeChunk(PendingRequest request, in ReplyHeader header, ReadOnlySpan<byte> payload)
     {
-        bool done = ((NbdReplyFlags)BinaryPrimitives.ReadUInt16BigEndian(bytes[4..]) & NbdReplyFlags.Done) != 0;
-        NbdReplyType type = (NbdReplyType)BinaryPrimitives.ReadUInt16BigEndian(bytes[6..]);
-        PendingRequest request = Find(BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]));
-        if (export.ExtendedHeaders && BinaryPrimitives.ReadInt64BigEndian(bytes[16..]) != request.Offset)
+        if (header.Offset is { } offset && offset != request.Offset)
         {
             throw Unexpected(request, "an extended reply for another offset");
         }
 
-        ReadOnlySpan<byte> payload = bytes[headerBytes..];
-        switch (type)
+        switch (header.Type)
         {
             case NbdReplyType.None:
-                RequireLength(length == 0 && done, request, type, length);
-                start += headerBytes;
+                RequireLength(header.PayloadBytes == 0 && header.IsDone, request, header.Type, header.PayloadBytes);
+                start += header.HeaderBytes;
                 Finish(request);
                 return true;
             case NbdReplyType.OffsetData:
-                return TakeOffsetData(request, payload, length, headerBytes, done);
+                return TakeOffsetData(request, header, payload);
             case NbdReplyType.OffsetHole:
-                return TakeOffsetHole(request, payload, length, headerBytes, done);
+                return TakeOffsetHole(request, header, payload);
             case NbdReplyType.BlockStatus when !export.ExtendedHeaders:
             case NbdReplyType.BlockStatusExtended when export.ExtendedHeaders:
-                return TakeBlockStatus(request, payload, length, headerBytes, done);
+                return TakeBlockStatus(request, header, payload);
             default:
-                return ((ushort)type & 0x8000) != 0
-                    ? TakeError(request, type, payload, length, headerBytes, done)
-                    : throw Unexpected(request, $"a chunk of type {type}");
+                return ((ushort)header.Type & 0x8000) != 0
+                    ? TakeError(request, header, payload)
+                    : throw Unexpected(request, $"a chunk of type {header.Type}");
         }
     }
 
-    private bool TakeOffsetData(PendingRequest request, ReadOnlySpan<byte> payload, ulong length, int headerBytes, bool done)
+    private bool TakeOffsetData(PendingRequest request, in ReplyHeader header, ReadOnlySpan<byte> payload)
     {
+        ulong length = header.PayloadBytes;
         RequireCommand(request, NbdCommand.Read, NbdReplyType.OffsetData);
         RequireLength(length > 8 && length - 8 <= (ulong)request.Length, request, NbdReplyType.OffsetData, length);
         if (payload.Length < 8)
@@ -189,13 +174,14 @@ internal sealed class ReplyReceiver(
         }
 
         long at = AddRun(request, BinaryPrimitives.ReadUInt64BigEndian(payload), (long)length - 8);
-        start += headerBytes + 8;
-        BeginPayload(Mode.Data, request, at, (long)length - 8, done);
+        start += header.HeaderBytes + 8;
+        BeginPayload(Mode.Data, request, at, (long)length - 8, header.IsDone);
         return true;
     }
 
-    private bool TakeOffsetHole(PendingRequest request, ReadOnlySpan<byte> payload, ulong length, int headerBytes, bool done)
+    private bool TakeOffsetHole(PendingRequest request, in ReplyHeader header, ReadOnlySpan<byte> payload)
     {
+        ulong length = header.PayloadBytes;
         RequireCommand(request, NbdCommand.Read, NbdReplyType.OffsetHole);
         RequireLength(length == 12, request, NbdReplyType.OffsetHole, length);
         if (payload.Length < 12)
@@ -207,13 +193,14 @@ internal sealed class ReplyReceiver(
         RequireLength(size > 0 && size <= request.Length, request, NbdReplyType.OffsetHole, size);
         long at = AddRun(request, BinaryPrimitives.ReadUInt64BigEndian(payload), size);
         request.Destination.Span.Slice((int)at, (int)size).Clear();
-        start += headerBytes + 12;
-        FinishIf(done, request);
+        start += header.HeaderBytes + 12;
+        FinishIf(header.IsDone, request);
         return true;
     }
 
-    private bool TakeBlockStatus(PendingRequest request, ReadOnlySpan<byte> payload, ulong length, int headerBytes, bool done)
+    private bool TakeBlockStatus(PendingRequest request, in ReplyHeader header, ReadOnlySpan<byte> payload)
     {
+        ulong length = header.PayloadBytes;
         NbdReplyType type = export.ExtendedHeaders ? NbdReplyType.BlockStatusExtended : NbdReplyType.BlockStatus;
         int prefixBytes = export.ExtendedHeaders ? 8 : 4;
         int descriptorBytes = export.ExtendedHeaders ? 16 : 8;
@@ -239,16 +226,16 @@ internal sealed class ReplyReceiver(
 
         request.Reply.HasExtents |= isAllocation;
         request.Reply.HasOtherContext |= !isAllocation;
-        start += headerBytes + prefixBytes;
+        start += header.HeaderBytes + prefixBytes;
 
         // Where only the checkpoint context speaks, its descriptors are passed over: beyond the end nothing is collected.
-        BeginPayload(Mode.Extents, request, isAllocation ? 0 : request.Length, descriptors, done);
+        BeginPayload(Mode.Extents, request, isAllocation ? 0 : request.Length, descriptors, header.IsDone);
         return true;
     }
 
-    private bool TakeError(
-        PendingRequest request, NbdReplyType type, ReadOnlySpan<byte> payload, ulong length, int headerBytes, bool done)
+    private bool TakeError(PendingRequest request, in ReplyHeader header, ReadOnlySpan<byte> payload)
     {
+        (NbdReplyType type, ulong length) = (header.Type, header.PayloadBytes);
         RequireLength(length is >= 6 and <= MaxErrorPayloadBytes, request, type, length);
         if (payload.Length < (int)length)
         {
@@ -270,8 +257,8 @@ internal sealed class ReplyReceiver(
 
         long failedAt = offsetBytes == 0 ? request.Offset : BinaryPrimitives.ReadInt64BigEndian(payload[(6 + messageBytes)..]);
         NbdClientLog.RequestFailed(options.Logger, request.Command, failedAt, request.Length, status);
-        start += headerBytes + (int)length;
-        FinishIf(done, request);
+        start += header.HeaderBytes + (int)length;
+        FinishIf(header.IsDone, request);
         return true;
     }
 
@@ -365,10 +352,6 @@ internal sealed class ReplyReceiver(
         HasAnswered = true;
         pipeline.Complete(request, status);
     }
-
-    private PendingRequest Find(ulong cookie) =>
-        pipeline.Find(cookie) ?? throw new NbdClientException(
-            NbdClientErrorKind.UnknownCookie, $"{options.Endpoint}: a reply with cookie {cookie:x16}, which is no request of ours");
 
     /// <returns>Where in the request's buffer the run starts.</returns>
     private long AddRun(PendingRequest request, ulong offset, long length)

@@ -17,18 +17,12 @@ internal sealed class RequestPipeline : IBatchSink
     /// <summary>After this many rounds for others a sender hands over: its caller has work of its own.</summary>
     private const int MaxSendRounds = 8;
 
-    private const int MaxPooled = 8192;
-
     private readonly NbdClientOptions options;
-    private readonly Lock poolGate = new();
-    private readonly Stack<PendingRequest> pool = new();
+    private readonly RequestPool pool = new();
     private readonly object gate = new();
-    private readonly PendingRequest?[] table;
-    private readonly uint[] generations;
-    private readonly int[] freeIndexes;
+    private readonly RequestTable table;
     private readonly Queue<PendingRequest> waiting = new();
     private readonly SemaphoreSlim remainder = new(0);
-    private int freeCount;
     private long sequence;
     private SendBatch filling;
     private SendBatch sending;
@@ -47,43 +41,19 @@ internal sealed class RequestPipeline : IBatchSink
     public RequestPipeline(NbdClientOptions options)
     {
         this.options = options;
-        table = new PendingRequest?[options.MaxInFlight];
-        generations = new uint[options.MaxInFlight];
-        freeIndexes = new int[options.MaxInFlight];
+        table = new RequestTable(options.MaxInFlight);
         filling = new SendBatch(options.CoalesceBytes);
         sending = new SendBatch(options.CoalesceBytes);
-        FreeAllIndexes();
     }
 
     /// <summary>Ok while requests are taken; afterwards what every request is answered.</summary>
     public BlockStatus ClosedStatus { get; private set; }
 
     /// <summary>Whether a reply is due.</summary>
-    public bool HasInFlight => Volatile.Read(ref freeCount) < table.Length;
+    public bool HasInFlight => table.Count > 0;
 
-    public PendingRequest Rent(NbdCommand command, NbdCommandFlags flags, long offset, long length)
-    {
-        PendingRequest? request;
-        lock (poolGate)
-        {
-            pool.TryPop(out request);
-        }
-
-        request ??= new PendingRequest(this);
-        request.Start(command, flags, offset, length);
-        return request;
-    }
-
-    public void Return(PendingRequest request)
-    {
-        lock (poolGate)
-        {
-            if (pool.Count < MaxPooled)
-            {
-                pool.Push(request);
-            }
-        }
-    }
+    public PendingRequest Rent(NbdCommand command, NbdCommandFlags flags, long offset, long length) =>
+        pool.Rent(command, flags, offset, length);
 
     /// <summary>Puts the request behind all earlier ones; it leaves at the end of the caller's batch.</summary>
     public ValueTask<BlockStatus> Submit(PendingRequest request)
@@ -124,12 +94,7 @@ internal sealed class RequestPipeline : IBatchSink
     }
 
     /// <summary>The request on the wire with this cookie, or null.</summary>
-    public PendingRequest? Find(ulong cookie)
-    {
-        uint index = (uint)cookie;
-        PendingRequest? request = index < (uint)table.Length ? table[index] : null;
-        return request is not null && request.Cookie == cookie ? request : null;
-    }
+    public PendingRequest? Find(ulong cookie) => table.Find(cookie);
 
     /// <summary>Takes the request off the wire and answers it. Receive thread only.</summary>
     public void Complete(PendingRequest request, BlockStatus status)
@@ -137,8 +102,7 @@ internal sealed class RequestPipeline : IBatchSink
         bool hasMore;
         lock (gate)
         {
-            table[request.Index] = null;
-            freeIndexes[freeCount++] = request.Index;
+            table.Remove(request);
             hasMore = waiting.Count > 0 && FillTable();
         }
 
@@ -177,7 +141,6 @@ internal sealed class RequestPipeline : IBatchSink
     /// </summary>
     public void Detach()
     {
-        List<PendingRequest> again = [];
         List<PendingRequest> never = [];
         lock (gate)
         {
@@ -193,28 +156,13 @@ internal sealed class RequestPipeline : IBatchSink
         filling.Clear();
         lock (gate)
         {
-            foreach (PendingRequest? request in table)
-            {
-                if (request is not null)
-                {
-                    (request.Command == NbdCommand.ColoCheckpoint ? never : again).Add(request);
-                }
-            }
-
-            Array.Clear(table);
-            FreeAllIndexes();
-            again.Sort(static (x, y) => x.Sequence.CompareTo(y.Sequence));
-            foreach (PendingRequest request in again)
-            {
-                request.Rewind();
-            }
-
+            List<PendingRequest> again = table.TakeAll();
+            never.AddRange(again.Where(request => request.Command == NbdCommand.ColoCheckpoint));
+            again.RemoveAll(request => request.Command == NbdCommand.ColoCheckpoint);
+            again.ForEach(request => request.Rewind());
             again.AddRange(waiting);
             waiting.Clear();
-            foreach (PendingRequest request in again)
-            {
-                waiting.Enqueue(request);
-            }
+            again.ForEach(waiting.Enqueue);
         }
 
         AnswerAll(never, BlockStatus.IoError);
@@ -261,7 +209,7 @@ internal sealed class RequestPipeline : IBatchSink
         {
             return new NbdClientCounters(
                 requests, Volatile.Read(ref bytesRead), bytesWritten, Volatile.Read(ref errors), Volatile.Read(ref sends),
-                reconnects, table.Length - freeCount, waiting.Count, OldestInFlight());
+                reconnects, table.Count, waiting.Count, OldestInFlight());
         }
     }
 
@@ -287,7 +235,7 @@ internal sealed class RequestPipeline : IBatchSink
             bytesWritten += request.Length;
         }
 
-        if (waiting.Count == 0 && freeCount > 0 && transport is not null)
+        if (waiting.Count == 0 && table.HasFree && transport is not null)
         {
             PutOnWire(request);
             return BlockStatus.Ok;
@@ -306,9 +254,9 @@ internal sealed class RequestPipeline : IBatchSink
     private bool FillTable()
     {
         bool any = false;
-        while (transport is not null && freeCount > 0 && waiting.TryPeek(out PendingRequest? next))
+        while (transport is not null && table.HasFree && waiting.TryPeek(out PendingRequest? next))
         {
-            if (next.WaitsForAll && freeCount < table.Length)
+            if (next.WaitsForAll && table.Count > 0)
             {
                 // A flush that is sent again covers the writes that are sent again: they are answered first.
                 break;
@@ -323,12 +271,9 @@ internal sealed class RequestPipeline : IBatchSink
 
     private void PutOnWire(PendingRequest request)
     {
-        int index = freeIndexes[--freeCount];
-        request.Index = index;
-        request.Generation = ++generations[index];
+        table.Add(request);
         request.SentTimestamp = options.TimeProvider.GetTimestamp();
         filling.Add(request, extended);
-        table[index] = request;
     }
 
     private void SendAsOwner(int maxRounds)
@@ -409,27 +354,8 @@ internal sealed class RequestPipeline : IBatchSink
         }
     }
 
-    private TimeSpan OldestInFlight()
-    {
-        long oldest = long.MaxValue;
-        foreach (PendingRequest? request in table)
-        {
-            oldest = request is null ? oldest : Math.Min(oldest, request.SentTimestamp);
-        }
-
-        return oldest == long.MaxValue ? TimeSpan.Zero : options.TimeProvider.GetElapsedTime(oldest);
-    }
-
-    private void FreeAllIndexes()
-    {
-        for (int i = 0; i < freeIndexes.Length; i++)
-        {
-            // The lowest on top: a shallow queue stays in a few cache lines.
-            freeIndexes[i] = freeIndexes.Length - 1 - i;
-        }
-
-        freeCount = freeIndexes.Length;
-    }
+    private TimeSpan OldestInFlight() =>
+        table.OldestTimestamp() is { } oldest ? options.TimeProvider.GetElapsedTime(oldest) : TimeSpan.Zero;
 
     private void AnswerAll(IReadOnlyList<PendingRequest> all, BlockStatus status)
     {

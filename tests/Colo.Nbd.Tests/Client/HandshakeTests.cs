@@ -1,7 +1,10 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Colo.Blocks;
 using Colo.Nbd.Client;
 using Colo.Nbd.Wire;
+using Colo.Testing;
 
 namespace Colo.Nbd.Tests.Client;
 
@@ -205,6 +208,44 @@ public class HandshakeTests
             () => NbdClientDevice.ConnectAsync(server.Options with { HandshakeTimeout = TimeSpan.FromMilliseconds(50) }));
 
         e.Kind.ShouldBe(NbdClientErrorKind.Timeout);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_connect_that_hangs_is_given_up_after_the_handshake_timeout(bool tcp)
+    {
+        // A listener that accepts nobody and whose queue is full: connect(2) itself waits.
+        using TempDirectory directory = new();
+        using Socket listener = tcp
+            ? new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+            : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(tcp ? new IPEndPoint(IPAddress.Loopback, 0) : new UnixDomainSocketEndPoint(directory.File("s")));
+        listener.Listen(1);
+        List<Socket> queued = [];
+        for (int i = 0; i < 4; i++)
+        {
+            Socket socket = new(listener.AddressFamily, SocketType.Stream, listener.ProtocolType) { Blocking = false };
+            queued.Add(socket);
+            try
+            {
+                socket.Connect(listener.LocalEndPoint!);
+            }
+            catch (SocketException)
+            {
+                // Would block: the queue is full, or the connection is on its way.
+            }
+        }
+
+        NbdEndpoint endpoint = tcp
+            ? NbdEndpoint.Tcp("127.0.0.1", ((IPEndPoint)listener.LocalEndPoint!).Port)
+            : NbdEndpoint.Unix(directory.File("s"));
+
+        NbdClientException e = await Should.ThrowAsync<NbdClientException>(() => NbdClientDevice.ConnectAsync(
+            new NbdClientOptions { Endpoint = endpoint, HandshakeTimeout = TimeSpan.FromMilliseconds(100) }));
+
+        e.Kind.ShouldBe(NbdClientErrorKind.Timeout);
+        queued.ForEach(socket => socket.Dispose());
     }
 
     [Fact]

@@ -301,79 +301,69 @@ public class RequestTests
     [Fact]
     public async Task In_steady_state_a_request_allocates_nothing()
     {
-        const int Warm = 2_000;
-        const int Measured = 10_000;
-        await using ScriptedServer server = new(Export, connection => EchoRepliesAsync(connection));
+        await using ScriptedServer server = new(Export, EchoRepliesAsync);
         await using NbdClientDevice client = await server.ConnectAsync();
-        byte[] payload = new byte[64];
-        ValueTask<BlockStatus>[] answers = new ValueTask<BlockStatus>[50];
+        await MeasureAsync(client, requests: 2_000);
 
-        await RunAsync(Warm);
+        (long callerBytes, long receiverBytes) = await MeasureAsync(client, requests: 10_000);
 
-        // The receive thread's bytes are counted on it: a continuation runs there, unless its answer was too quick.
-        await HopToReceiveThreadAsync().ConfigureAwait(false);
-        long receiverBefore = GC.GetAllocatedBytesForCurrentThread();
-        long callerBytes = await Task.Factory.StartNew(RunSynchronously, TaskCreationOptions.LongRunning).ConfigureAwait(false);
-        await HopToReceiveThreadAsync().ConfigureAwait(false);
-        long receiverBytes = GC.GetAllocatedBytesForCurrentThread() - receiverBefore;
-        await Task.Yield();
-
-        // An allocation a request would be 240 KB and more; the bound leaves room for the runtime's own few.
+        // One small object a request would be 240 KB and more; the bound leaves room for the runtime's own few.
         callerBytes.ShouldBeLessThan(20_000);
         receiverBytes.ShouldBeLessThan(20_000);
+    }
 
-        async Task HopToReceiveThreadAsync()
+    /// <summary>Bytes that the submitting thread and the receive thread allocate.</summary>
+    private static async Task<(long Caller, long Receiver)> MeasureAsync(NbdClientDevice client, int requests)
+    {
+        // The receive thread's bytes are counted on it: a continuation runs there, unless its answer was too quick.
+        await HopToReceiveThreadAsync(client).ConfigureAwait(false);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        long caller = await Task.Factory.StartNew(() => WriteAll(client, requests), TaskCreationOptions.LongRunning).ConfigureAwait(false);
+        await HopToReceiveThreadAsync(client).ConfigureAwait(false);
+        long receiver = GC.GetAllocatedBytesForCurrentThread() - before;
+        await Task.Yield();
+        return (caller, receiver);
+    }
+
+    private static async Task HopToReceiveThreadAsync(NbdClientDevice client)
+    {
+        while (Thread.CurrentThread.Name?.StartsWith("nbd-client", StringComparison.Ordinal) != true)
         {
-            while (Thread.CurrentThread.Name?.StartsWith("nbd-client", StringComparison.Ordinal) != true)
-            {
-                await client.FlushAsync().ConfigureAwait(false);
-            }
+            await client.FlushAsync().ConfigureAwait(false);
         }
+    }
 
-        long RunSynchronously()
+    private static long WriteAll(NbdClientDevice client, int requests)
+    {
+        byte[] payload = new byte[64];
+        ValueTask<BlockStatus>[] answers = new ValueTask<BlockStatus>[50];
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < requests / answers.Length; i++)
         {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            for (int i = 0; i < Measured / answers.Length; i++)
+            using (IoBatch.Begin())
             {
-                Submit();
-                foreach (ValueTask<BlockStatus> answer in answers)
+                for (int j = 0; j < answers.Length; j++)
                 {
-                    SpinWait spin = default;
-                    while (!answer.IsCompleted)
-                    {
-                        spin.SpinOnce();
-                    }
-
-                    if (answer.Result != BlockStatus.Ok)
-                    {
-                        throw new InvalidOperationException("a write failed");
-                    }
+                    answers[j] = client.WriteAsync(j, payload);
                 }
             }
 
-            return GC.GetAllocatedBytesForCurrentThread() - before;
-        }
-
-        async Task RunAsync(int count)
-        {
-            for (int i = 0; i < count / answers.Length; i++)
+            foreach (ValueTask<BlockStatus> answer in answers)
             {
-                Submit();
-                foreach (ValueTask<BlockStatus> answer in answers)
+                SpinWait spin = default;
+                while (!answer.IsCompleted)
                 {
-                    await answer;
+                    spin.SpinOnce();
+                }
+
+                if (answer.Result != BlockStatus.Ok)
+                {
+                    throw new InvalidOperationException("a write failed");
                 }
             }
         }
 
-        void Submit()
-        {
-            using IoBatch.Scope batch = IoBatch.Begin();
-            for (int j = 0; j < answers.Length; j++)
-            {
-                answers[j] = client.WriteAsync(j, payload);
-            }
-        }
+        return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
     private static async Task AnswerAllAsync(ScriptedConnection connection, List<ScriptedRequest> seen)

@@ -1,0 +1,48 @@
+# The one list of commands. `make` or `make help` shows it.
+#
+# Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
+# FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CONFIGURATION ?= Release
+TESTS ?=
+FILTER ?=
+JOBS ?= 2
+BENCH ?= --quick
+FUZZ_SECONDS ?= 60
+
+export CONFIGURATION TESTS FILTER JOBS
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_NOLOGO := 1
+
+.PHONY: help deps build run test bench format fuzz clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install what is missing: Debian packages (root or sudo), check the .NET SDK
+	@eng/deps.sh
+
+build: deps ## Build everything (Release)
+	@eng/build.sh
+
+run: build ## Demo: a real disk is replicated, checkpointed, loses its node, fails over, and is verified
+	@eng/demo.sh
+
+test: build ## Run all tests; the last line says "N passed, N failed"
+	@eng/test.sh
+
+bench: build ## Measure our stack beside QEMU's, qemu-nbd and nbdkit; writes artifacts/bench (BENCH='--full')
+	@tests/Colo.Benchmarks/bin/$(CONFIGURATION)/net10.0/Colo.Benchmarks $(BENCH)
+
+format: ## Bring the code into the shape that .editorconfig asks for
+	@dotnet format ColoOperator.sln
+
+fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60)
+	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/Colo.Fuzz --seconds $(FUZZ_SECONDS)
+
+clean: ## Remove what was built
+	@rm -rf artifacts src/*/bin src/*/obj tests/*/bin tests/*/obj

@@ -1,0 +1,40 @@
+namespace Colo.Api;
+
+/// <summary>
+/// A disk of a virtual machine that is kept on two nodes: what a person asks for (spec) and what is the case (status).
+/// Group colo.dev, version v1alpha1, short name rvol.
+/// </summary>
+public sealed record ReplicatedVolume
+{
+    public const string Group = "colo.dev";
+    public const string Version = "v1alpha1";
+    public const string KindName = "ReplicatedVolume";
+    public const string GroupVersion = Group + "/" + Version;
+
+    public string ApiVersion { get; init; } = GroupVersion;
+
+    public string Kind { get; init; } = KindName;
+
+    public required ObjectMetadata Metadata { get; init; }
+
+    public required ReplicatedVolumeSpec Spec { get; init; }
+
+    public ReplicatedVolumeStatus? Status { get; init; }
+}
+
+/// <summary>The part of Kubernetes' ObjectMeta that a volume needs where there is no Kubernetes.</summary>
+public sealed record ObjectMetadata
+{
+    public required string Name { get; init; }
+
+    public string Namespace { get; init; } = "default";
+
+    /// <summary>Given by the control plane at creation, never by a person; every call to an agent names it.</summary>
+    public string? Uid { get; init; }
+
+    public long? Generation { get; init; }
+
+    public IReadOnlyDictionary<string, string>? Labels { get; init; }
+
+    public IReadOnlyDictionary<string, string>? Annotations { get; init; }
+}

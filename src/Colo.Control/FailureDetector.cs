@@ -1,0 +1,60 @@
+namespace Colo.Control;
+
+public enum PrimaryHealth
+{
+    Alive,
+
+    /// <summary>Silent, but not for long enough to act.</summary>
+    Suspect,
+
+    /// <summary>Silent for the full time: a takeover may be tried. It may still live; the record decides, not this.</summary>
+    Dead,
+
+    /// <summary>Answers, and says that it cannot serve this volume.</summary>
+    Faulted,
+}
+
+/// <param name="Remaining">Suspect: how much longer it must stay silent.</param>
+public readonly record struct PrimaryVerdict(PrimaryHealth Health, TimeSpan Remaining, string Reason);
+
+/// <summary>
+/// Decides WHEN a takeover may be tried, from elapsed times of the observer's own clock and from what the surviving replica says of
+/// its connection. It never decides who may write: a wrong verdict costs a failover, not a byte.
+/// </summary>
+public static class FailureDetector
+{
+    /// <summary>
+    /// A frozen process keeps its TCP connections open, so the survivor's word cannot hold a takeover for ever; a slow control
+    /// path with a living data path deserves more patience than a lost connection.
+    /// </summary>
+    public const int PatienceWhileConnected = 2;
+
+    /// <param name="primary">The node that the record names.</param>
+    /// <param name="survivor">The other node; null where there is none.</param>
+    /// <param name="heartbeatTimeout">spec.failover.heartbeatTimeout.</param>
+    public static PrimaryVerdict Judge(ReplicaView primary, ReplicaView? survivor, TimeSpan heartbeatTimeout)
+    {
+        if (primary.Answers)
+        {
+            return primary.Stage == ReplicaStage.Faulted
+                ? new(PrimaryHealth.Faulted, default, $"{primary.Node} cannot serve: {primary.Error ?? "its replica is faulted"}")
+                : new(PrimaryHealth.Alive, default, $"{primary.Node} answers");
+        }
+
+        bool stillConnected = survivor is { Answers: true, Connected: true };
+        TimeSpan needed = stillConnected ? heartbeatTimeout * PatienceWhileConnected : heartbeatTimeout;
+        string silence = $"{primary.Node} has been silent for {primary.SilentFor.TotalSeconds:0.0} s";
+        if (primary.SilentFor < needed)
+        {
+            return new(PrimaryHealth.Suspect, needed - primary.SilentFor,
+                stillConnected ? $"{silence}, but is still connected to {survivor!.Node}" : $"{silence} of {needed.TotalSeconds:0.0} s");
+        }
+
+        return new(PrimaryHealth.Dead, default, survivor switch
+        {
+            { Answers: true, Connected: false } => $"{silence} and has lost its connection to {survivor.Node}",
+            { Answers: true } => $"{silence} though its connection to {survivor.Node} is open: it hangs",
+            _ => silence,
+        });
+    }
+}

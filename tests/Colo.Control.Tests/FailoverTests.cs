@@ -1,0 +1,127 @@
+using Colo.Api;
+
+namespace Colo.Control.Tests;
+
+public sealed class FailoverTests
+{
+    private static readonly ReplicaView Survivor = Given.Secondary() with { Connected = false };
+
+    [Fact]
+    public void A_primary_silent_for_less_than_the_timeout_is_left_alone()
+    {
+        VolumePlan plan = Given.Plan(Given.Truth(), Given.Silent("node-a", 2.9), Survivor);
+
+        plan.Situation.ShouldBe(VolumeSituation.PrimarySuspect);
+        plan.Actions.ShouldBeEmpty();
+        plan.RecheckAfter.ShouldBeLessThanOrEqualTo(TimeSpan.FromSeconds(0.1));
+    }
+
+    [Fact]
+    public void A_primary_silent_for_the_full_time_is_followed_by_an_in_sync_secondary()
+    {
+        VolumePlan plan = Given.Plan(Given.Truth(), Given.Silent("node-a", 3), Survivor);
+
+        plan.Actions[0].ShouldBeOfType<VolumeAction.ReplaceRecord>().Next.ShouldBe(new VolumeTruth(8, "node-b", "node-a", SecondaryState.Stale));
+        plan.Actions[1].ShouldBe(new VolumeAction.Promote("node-b", 8, RecoveryPoint.LatestWrite));
+        plan.Phase.ShouldBe(VolumePhase.FailingOver);
+    }
+
+    [Fact]
+    public void A_silent_control_path_with_a_living_data_path_gets_twice_the_time_and_no_more()
+    {
+        ReplicaView connected = Given.Secondary();
+
+        Given.Plan(Given.Truth(), Given.Silent("node-a", 5.9), connected).Situation.ShouldBe(VolumeSituation.PrimarySuspect);
+        Given.Plan(Given.Truth(), Given.Silent("node-a", 6), connected).Situation.ShouldBe(VolumeSituation.TakingOver);
+    }
+
+    [Theory]
+    [InlineData(SecondaryState.Stale)]
+    [InlineData(SecondaryState.Syncing)]
+    [InlineData(SecondaryState.None)]
+    public void A_copy_that_misses_writes_is_never_promoted_by_itself(SecondaryState state)
+    {
+        VolumePlan plan = Given.Plan(Given.Truth(state), Given.Silent("node-a", 3600), Survivor);
+
+        plan.Situation.ShouldBe(VolumeSituation.PrimaryLost);
+        plan.Actions.ShouldBeEmpty();
+        plan.Phase.ShouldBe(VolumePhase.Faulted);
+    }
+
+    [Fact]
+    public void A_manual_policy_waits_for_a_person()
+    {
+        VolumePlan plan = Given.Plan(Given.Truth(), Given.Silent("node-a", 3600), Survivor, Given.Spec(FailoverMode.Manual));
+
+        plan.Actions.ShouldBeEmpty();
+        plan.Message.ShouldContain("Manual");
+    }
+
+    [Fact]
+    public void A_person_may_fail_over_to_an_in_sync_secondary_under_a_manual_policy()
+    {
+        VolumeIntent asked = new() { Failover = new FailoverRequest(7, RecoveryPoint.LastCheckpoint) };
+
+        VolumePlan plan = Given.Plan(Given.Truth(), Given.Silent("node-a", 1), Survivor, Given.Spec(FailoverMode.Manual), asked);
+
+        plan.Actions[1].ShouldBe(new VolumeAction.Promote("node-b", 8, RecoveryPoint.LastCheckpoint));
+    }
+
+    [Fact]
+    public void A_request_made_for_an_earlier_term_is_not_carried_out_again()
+    {
+        VolumeIntent asked = new() { Failover = new FailoverRequest(6) };
+
+        VolumePlan plan = Given.Plan(Given.Truth(), Given.Primary(), Given.Secondary(), intent: asked);
+
+        plan.Actions.ShouldBeEmpty();
+        plan.Situation.ShouldBe(VolumeSituation.Protected);
+    }
+
+    [Theory]
+    [InlineData(null, true, FailoverVerdict.Refused)]
+    [InlineData("another-uid", true, FailoverVerdict.Refused)]
+    [InlineData(Given.Uid, false, FailoverVerdict.Refused)]
+    [InlineData(Given.Uid, true, FailoverVerdict.Allowed)]
+    public void A_stale_copy_is_promoted_only_by_naming_the_uid_and_accepting_the_loss(string? uid, bool accept, FailoverVerdict expected)
+    {
+        VolumeIntent asked = new() { Failover = new FailoverRequest(7, null, uid, accept) };
+
+        VolumePlan plan = Given.Plan(Given.Truth(SecondaryState.Stale), Given.Silent("node-a", 60), Survivor, intent: asked);
+
+        plan.Failover!.Verdict.ShouldBe(expected);
+        plan.Actions.OfType<VolumeAction.Promote>().Any().ShouldBe(expected == FailoverVerdict.Allowed);
+        plan.Failover.LosesWrites.ShouldBe(expected == FailoverVerdict.Allowed);
+    }
+
+    [Fact]
+    public void A_takeover_that_was_recorded_but_not_carried_out_is_completed_by_whoever_comes_next()
+    {
+        VolumeTruth recorded = new(8, "node-b", "node-a", SecondaryState.Stale);
+
+        VolumePlan plan = Given.Plan(recorded, Given.Silent("node-a", 60), Given.Secondary(term: 7));
+
+        plan.Situation.ShouldBe(VolumeSituation.Promoting);
+        plan.Actions.ShouldBe([new VolumeAction.Promote("node-b", 8, RecoveryPoint.LatestWrite)]);
+    }
+
+    [Fact]
+    public void A_faulted_primary_is_followed_at_once()
+    {
+        ReplicaView faulted = Given.Primary(stage: ReplicaStage.Faulted) with { Error = "disk.raw: input/output error" };
+
+        VolumePlan plan = Given.Plan(Given.Truth(), faulted, Survivor);
+
+        plan.Situation.ShouldBe(VolumeSituation.TakingOver);
+        plan.Message.ShouldContain("input/output error");
+    }
+
+    [Fact]
+    public void A_secondary_that_does_not_answer_cannot_take_over()
+    {
+        VolumePlan plan = Given.Plan(Given.Truth(), Given.Silent("node-a", 60), Given.Silent("node-b", 1));
+
+        plan.Situation.ShouldBe(VolumeSituation.PrimaryLost);
+        plan.Message.ShouldContain("node-b does not answer");
+    }
+}
