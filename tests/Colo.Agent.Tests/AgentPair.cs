@@ -97,7 +97,8 @@ public static class Guest
     /// <summary>qemu-io says "Pattern verification failed" and ends with 1 where a byte differs.</summary>
     public static async Task ExpectAsync(string uri, byte pattern, string offset, string length)
     {
-        ToolResult read = await IoAsync(uri, $"read -P {pattern} {offset} {length}");
+        // -r: opened for writing, qemu-io would flush when it closes, and a flush is held wherever a write is.
+        ToolResult read = await Tool.RunAsync("qemu-io", "-r", "-f", "raw", "-c", $"read -P {pattern} {offset} {length}", uri);
         read.EnsureSuccess().ShouldNotContain("verification failed");
     }
 

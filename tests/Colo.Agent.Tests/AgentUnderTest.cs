@@ -147,7 +147,7 @@ public sealed class AgentUnderTest : IAsyncDisposable
         }
     }
 
-    private static int FreePort()
+    internal static int FreePort()
     {
         using TcpListener listener = new(System.Net.IPAddress.Loopback, 0);
         listener.Start();

@@ -105,7 +105,7 @@ public class KillTests
         File.Move(record, record + ".away");
         await pair.A.StartAsync();
         (await pair.A.StatusAsync(uid)).State.ShouldBe(ReplicaState.WaitingArbiter);
-        await using RunningTool read = RunningTool.Start("qemu-io", ["-f", "raw", "-c", "read -P 0 0 4k", pair.A.GuestUri(uid)]);
+        await using RunningTool read = RunningTool.Start("qemu-io", ["-r", "-f", "raw", "-c", "read -P 0 0 4k", pair.A.GuestUri(uid)]);
         File.Move(record + ".away", record);
         (await read.WaitAsync()).EnsureSuccess().ShouldContain("read 4096");
     }

@@ -150,14 +150,25 @@ public class ReplicationTests(PairFixture fixture) : IClassFixture<PairFixture>
     [Fact]
     public async Task A_checkpoint_at_the_buffer_limit_is_asked_for()
     {
-        string uid = await Pair.CreateAsync("pressure", bufferBytes: 4 << 20);
-        await Guest.WriteAsync(A.GuestUri(uid), 1, "0", "8M");
+        string uid = await Pair.CreateAsync("pressure", bufferBytes: 16 << 20);
+        // Data first: what was a hole costs the buffer next to nothing.
+        await Guest.WriteAsync(A.GuestUri(uid), 1, "0", "16M");
         await A.Client.CheckpointAsync(new CheckpointRequest { Volume = Ref(uid, 1) });
-        (await B.StatusAsync(uid)).CheckpointWanted.ShouldBeFalse();
-        await Guest.WriteAsync(A.GuestUri(uid), 2, "0", "3500k");
-        (await B.StatusAsync(uid)).CheckpointWanted.ShouldBeTrue();
+        await Guest.WriteAsync(A.GuestUri(uid), 2, "0", "1M");
+        VolumeStatus full = await B.StatusAsync(uid);
+        full.CheckpointWanted.ShouldBeFalse();
+        for (int megabyte = 1; !full.CheckpointWanted && megabyte < 16; megabyte++)
+        {
+            await Guest.WriteAsync(A.GuestUri(uid), 2, $"{megabyte}M", "1M");
+            full = await B.StatusAsync(uid);
+        }
+
+        full.CheckpointWanted.ShouldBeTrue();
+        full.BufferedBytes.ShouldBeInRange(4 << 20, full.BufferLimitBytes);
         await A.Client.CheckpointAsync(new CheckpointRequest { Volume = Ref(uid, 1) });
-        (await B.StatusAsync(uid)).CheckpointWanted.ShouldBeFalse();
+        VolumeStatus empty = await B.StatusAsync(uid);
+        empty.CheckpointWanted.ShouldBeFalse();
+        empty.BufferedBytes.ShouldBeLessThan(full.BufferedBytes / 2);
     }
 
     [Fact]
@@ -170,7 +181,10 @@ public class ReplicationTests(PairFixture fixture) : IClassFixture<PairFixture>
         string active = Directory.EnumerateFiles(Path.Combine(B.BufferDirectory, "b", uid), "active-*.qcow2").Order().First();
         string hidden = active.Replace("active", "hidden", StringComparison.Ordinal);
         string overDisk = $"driver=qcow2,file.filename={hidden},backing.driver=raw,backing.file.filename={B.DiskPath(uid)},backing.file.locking=off";
-        (await Tool.RunAsync("qemu-img", "check", "-U", "--image-opts", overDisk)).EnsureSuccess();
+        ToolResult check = await Tool.RunAsync("qemu-img", "check", "-U", "--image-opts", overDisk);
+
+        // 3: clusters that are reserved and not used yet count as leaked; a corrupt image would be 2.
+        check.ExitCode.ShouldBeOneOf(0, 3);
         ToolResult read = await Tool.RunAsync("qemu-io", "-r", "-U", "--image-opts", "-c", "read -P 0x81 0 64k", overDisk);
         read.EnsureSuccess().ShouldNotContain("verification failed");
     }

@@ -63,7 +63,6 @@ public sealed class NbdReplicationLink : IReplicationLink
                     : null,
                 MaxInFlight = MaxInFlight,
                 RequestCheckpoint = true,
-                HandshakeTimeout = TimeSpan.FromMilliseconds(parts.Options.Limits.PeerTimeoutMilliseconds),
                 TimeProvider = parts.Time,
                 Logger = parts.Logs.CreateLogger<NbdClientDevice>(),
             },
