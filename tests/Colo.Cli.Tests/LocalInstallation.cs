@@ -46,8 +46,12 @@ internal sealed class LocalInstallation : IAsyncDisposable
     public Task SignalLoopAsync(string signal) => SignalAsync(Path.Combine(State, "control.pid"), signal);
 
     /// <summary>Writes a pattern of one byte through the guest's address, with qemu-io, and flushes.</summary>
-    public async Task WriteAsync(int pattern, string offset, string length) =>
-        (await Tool.RunAsync("qemu-io", "-f", "raw", "-c", $"write -P {pattern} {offset} {length}", "-c", "flush", await GuestUriAsync())).EnsureSuccess();
+    public async Task WriteAsync(int pattern, string offset, string length) => await WriteToAsync(await GuestUriAsync(), pattern, offset, length);
+
+    public static async Task WriteToAsync(string uri, int pattern, string offset, string length) =>
+        (await Tool.RunAsync("qemu-io", "-f", "raw", "-c", $"write -P {pattern} {offset} {length}", "-c", "flush", uri)).EnsureSuccess();
+
+    public string AgentPid(string node) => File.ReadAllText(Path.Combine(State, node, "agent.pid"));
 
     /// <summary>qemu-io ends with an error where a byte differs.</summary>
     public async Task ShouldReadAsync(int pattern, string offset, string length)

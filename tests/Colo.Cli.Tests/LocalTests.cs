@@ -66,9 +66,10 @@ public sealed class LocalTests
     {
         await using LocalInstallation local = new();
         await local.UpAsync();
+        string uri = await local.GuestUriAsync();
         await local.SignalLoopAsync("KILL");
 
-        await local.WriteAsync(0x55, "0", "1M");
+        await LocalInstallation.WriteToAsync(uri, 0x55, "0", "1M");
         ToolResult blind = await local.LocalAsync("status");
         blind.ExitCode.ShouldBe(4);
         blind.Error.ShouldContain("control loop does not run");
@@ -86,10 +87,10 @@ public sealed class LocalTests
         await local.UpAsync("", "--restart-agents");
         await local.WriteAsync(0x3c, "0", "1M");
 
+        string before = local.AgentPid("node-a");
         await local.SignalAgentAsync("node-a", "KILL");
 
-        await Eventually.TrueAsync(
-            async () => await local.StatusAsync("phase") != "Protected", "the loss is noticed");
+        await Eventually.TrueAsync(() => local.AgentPid("node-a") != before, "a new agent was started");
         await local.WaitAsync("--for", "Protected");
         await local.ShouldReadAsync(0x3c, "0", "1M");
     }
