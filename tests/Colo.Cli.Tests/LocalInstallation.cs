@@ -41,9 +41,17 @@ internal sealed class LocalInstallation : IAsyncDisposable
 
     public async Task WaitAsync(params string[] arguments) => (await LocalAsync("wait", arguments)).EnsureSuccess();
 
+    public Task SignalAgentAsync(string node, string signal) => SignalAsync(Path.Combine(State, node, "agent.pid"), signal);
+
+    public Task SignalLoopAsync(string signal) => SignalAsync(Path.Combine(State, "control.pid"), signal);
+
     /// <summary>Writes a pattern of one byte through the guest's address, with qemu-io, and flushes.</summary>
-    public async Task WriteAsync(int pattern, string offset, string length) =>
-        (await Tool.RunAsync("qemu-io", "-f", "raw", "-c", $"write -P {pattern} {offset} {length}", "-c", "flush", await GuestUriAsync())).EnsureSuccess();
+    public async Task WriteAsync(int pattern, string offset, string length) => await WriteToAsync(await GuestUriAsync(), pattern, offset, length);
+
+    public static async Task WriteToAsync(string uri, int pattern, string offset, string length) =>
+        (await Tool.RunAsync("qemu-io", "-f", "raw", "-c", $"write -P {pattern} {offset} {length}", "-c", "flush", uri)).EnsureSuccess();
+
+    public string AgentPid(string node) => File.ReadAllText(Path.Combine(State, node, "agent.pid"));
 
     /// <summary>qemu-io ends with an error where a byte differs.</summary>
     public async Task ShouldReadAsync(int pattern, string offset, string length)
@@ -52,6 +60,9 @@ internal sealed class LocalInstallation : IAsyncDisposable
         read.ExitCode.ShouldBe(0, read.Output + read.Error);
         read.Output.ShouldNotContain("Pattern verification failed");
     }
+
+    private static async Task SignalAsync(string pidFile, string signal) =>
+        (await Tool.RunAsync("kill", "-" + signal, (await File.ReadAllTextAsync(pidFile)).Split(' ')[0])).EnsureSuccess();
 
     public async ValueTask DisposeAsync()
     {

@@ -44,6 +44,58 @@ public sealed class LocalTests
     }
 
     [Fact]
+    public async Task A_frozen_primary_is_followed_and_does_no_harm_when_it_wakes()
+    {
+        await using LocalInstallation local = new();
+        await local.UpAsync();
+        await local.WriteAsync(0x11, "0", "1M");
+
+        await local.SignalAgentAsync("node-a", "STOP");
+        await local.WaitAsync("--serving", "--primary", "node-b");
+        await local.WriteAsync(0x22, "0", "1M");
+        await local.SignalAgentAsync("node-a", "CONT");
+
+        await local.WaitAsync("--for", "Protected", "--primary", "node-b");
+        await local.ShouldReadAsync(0x22, "0", "1M");
+        (await local.LocalAsync("checkpoint")).EnsureSuccess();
+        await ReplicasShouldBeEqualAsync(local);
+    }
+
+    [Fact]
+    public async Task A_killed_control_loop_stops_no_guest_and_the_next_one_takes_over_where_it_was()
+    {
+        await using LocalInstallation local = new();
+        await local.UpAsync();
+        string uri = await local.GuestUriAsync();
+        await local.SignalLoopAsync("KILL");
+
+        await LocalInstallation.WriteToAsync(uri, 0x55, "0", "1M");
+        ToolResult blind = await local.LocalAsync("status");
+        blind.ExitCode.ShouldBe(4);
+        blind.Error.ShouldContain("control loop does not run");
+        (await local.LocalAsync("stop-agent", "node-a", "--kill")).EnsureSuccess();
+        (await local.LocalAsync("up", "--timeout", "0s")).ExitCode.ShouldBeOneOf(0, 3);
+
+        await local.WaitAsync("--for", "Protected");
+        await local.ShouldReadAsync(0x55, "0", "1M");
+    }
+
+    [Fact]
+    public async Task With_restart_agents_a_dead_agent_is_started_again_and_the_volume_is_protected_by_itself()
+    {
+        await using LocalInstallation local = new();
+        await local.UpAsync("", "--restart-agents");
+        await local.WriteAsync(0x3c, "0", "1M");
+
+        string before = local.AgentPid("node-a");
+        await local.SignalAgentAsync("node-a", "KILL");
+
+        await Eventually.TrueAsync(() => local.AgentPid("node-a") != before, "a new agent was started");
+        await local.WaitAsync("--for", "Protected");
+        await local.ShouldReadAsync(0x3c, "0", "1M");
+    }
+
+    [Fact]
     public async Task With_a_manual_policy_nothing_is_promoted_until_a_person_asks()
     {
         await using LocalInstallation local = new();

@@ -38,5 +38,24 @@ internal static class CommonOptions
         },
     };
 
+    /// <summary>An option that is one of an enum's names; the message lists them all, and not the type.</summary>
+    public static Option<T?> Choice<T>(string description, params string[] names)
+        where T : struct, Enum => new(names[0], names[1..])
+        {
+            Description = description,
+            HelpName = string.Join('|', Enum.GetNames<T>()),
+            CustomParser = result =>
+            {
+                string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+                if (Enum.TryParse(text, ignoreCase: true, out T value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0]))
+                {
+                    return value;
+                }
+
+                result.AddError($"{names[0]}: '{text}' is not one of {string.Join(", ", Enum.GetNames<T>())}");
+                return null;
+            },
+        };
+
     public static LocalLayout Layout(this ParseResult parsed) => new(parsed.GetValue(Dir)!.FullName);
 }

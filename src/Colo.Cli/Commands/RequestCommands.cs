@@ -33,11 +33,8 @@ internal static class RequestCommands
     public static Command FailOver()
     {
         Argument<string?> volume = CommonOptions.Volume();
-        Option<RecoveryPoint?> point = new("--recovery-point")
-        {
-            Description = "LatestWrite (every acknowledged write) or LastCheckpoint; the spec's where left out",
-            HelpName = "LatestWrite|LastCheckpoint",
-        };
+        Option<RecoveryPoint?> point = CommonOptions.Choice<RecoveryPoint>(
+            "Every acknowledged write, or the state of the last checkpoint; the spec's where left out", "--recovery-point");
         Option<bool> force = new("--force") { Description = "Promote a copy that is Stale or Syncing; needs --uid and --accept-data-loss" };
         Option<string?> uid = new("--uid") { Description = "The volume's UID (see status), to force the right one", HelpName = "UID" };
         Option<bool> accept = new("--accept-data-loss") { Description = "Writes that only the other copy holds are given up" };
@@ -69,19 +66,14 @@ internal static class RequestCommands
     public static Command Wait()
     {
         Argument<string?> volume = CommonOptions.Volume();
-        Option<VolumePhase> phase = new("--for")
-        {
-            Description = "The phase to wait for",
-            HelpName = "Protected",
-            DefaultValueFactory = _ => VolumePhase.Protected,
-        };
+        Option<VolumePhase?> phase = CommonOptions.Choice<VolumePhase>("The phase to wait for; Protected where left out", "--for");
         Option<string?> primary = new("--primary") { Description = "And wait until this node serves as primary", HelpName = "NODE" };
         Option<bool> serving = new("--serving") { Description = "Wait for a serving primary only, whatever the phase" };
         Option<Duration> timeout = CommonOptions.Timeout("How long to wait", 60);
         Command command = new("wait", "Wait until a volume (or all) has reached a phase") { volume, phase, primary, serving, timeout };
         command.SetAction(async (parsed, token) =>
         {
-            VolumePhase wanted = parsed.GetValue(phase);
+            VolumePhase wanted = parsed.GetValue(phase) ?? VolumePhase.Protected;
             string? node = parsed.GetValue(primary);
             bool onlyServing = parsed.GetValue(serving);
             bool Reached(ReplicatedVolumeStatus s) =>

@@ -21,15 +21,12 @@ internal static class StatusCommand
     public static Command Create()
     {
         Argument<string?> volume = CommonOptions.Volume();
-        Option<OutputFormat> output = new("--output", "-o")
-        {
-            Description = "text, json or yaml (the ReplicatedVolume with its status)",
-            HelpName = "text|json|yaml",
-        };
+        Option<OutputFormat?> output = CommonOptions.Choice<OutputFormat>(
+            "Text for people; json or yaml: the ReplicatedVolume with its status", "--output", "-o");
         Option<bool> watch = new("--watch", "-w") { Description = "Show it again every second until Ctrl-C" };
         Command command = new("status", "Show the volumes: replicas, checkpoint, buffer, errors, resync, endpoints") { volume, output, watch };
         command.SetAction((parsed, token) => RunAsync(
-            parsed.Layout(), parsed.GetValue(volume), parsed.GetValue(output), parsed.GetValue(watch), token));
+            parsed.Layout(), parsed.GetValue(volume), parsed.GetValue(output) ?? OutputFormat.Text, parsed.GetValue(watch), token));
         return command;
     }
 

@@ -53,7 +53,7 @@ internal static class UpCommand
 
         StartLoop(loop, layout);
         IReadOnlyList<VolumeReport>? ready = await new VolumeWaiter(layout, Console.Error).UntilAsync(
-            null, status => status.Phase == VolumePhase.Protected, timeout, token, loop);
+            null, status => status.Phase == VolumePhase.Protected, timeout, token);
         if (ready is null)
         {
             ControlReply? last = await new ControlClient(layout).TryAskAsync(new ControlRequest("status"), token);

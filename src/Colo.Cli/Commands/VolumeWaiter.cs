@@ -12,18 +12,19 @@ internal sealed class VolumeWaiter(LocalLayout layout, TextWriter progress)
     /// <returns>The volumes as they then are; null: not within the time.</returns>
     /// <exception cref="CommandException">no loop runs, or there is no such volume.</exception>
     public async Task<IReadOnlyList<VolumeReport>?> UntilAsync(
-        string? name, Func<ReplicatedVolumeStatus, bool> wanted, TimeSpan bound, CancellationToken token, BackgroundProcess? loop = null)
+        string? name, Func<ReplicatedVolumeStatus, bool> wanted, TimeSpan bound, CancellationToken token)
     {
         ControlClient client = new(layout);
+        BackgroundProcess loop = new(layout.ControlPid, layout.ControlLog);
         Dictionary<string, string> told = new(StringComparer.Ordinal);
         long start = Stopwatch.GetTimestamp();
         while (true)
         {
             ControlReply? reply = await client.TryAskAsync(new ControlRequest("status", name), token);
-            if (reply is null && loop is not { Pid: not null })
+            // One that was started a moment ago does not listen yet; one whose process is gone never will.
+            if (reply is null && loop.Pid is null)
             {
-                throw new CommandException(loop is null ? ExitCode.NotRunning : ExitCode.Failed,
-                    $"no control loop runs for {layout.Root}{(loop is null ? "" : ":" + Environment.NewLine + loop.LogTail(15))}");
+                throw new CommandException(ExitCode.NotRunning, $"no control loop runs for {layout.Root}{Environment.NewLine}{loop.LogTail(15)}".TrimEnd());
             }
 
             if (reply is { Volumes.Count: 0 })

@@ -100,7 +100,7 @@ public sealed class BackgroundProcess(string pidFile, string logFile)
         {
             return string.Join(Environment.NewLine, File.ReadLines(LogFile).TakeLast(lines));
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return "";
         }
