@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 
@@ -86,8 +87,12 @@ public sealed class ColoLocal : IAsyncDisposable
         return int.Parse(file.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[0], CultureInfo.InvariantCulture);
     }
 
-    /// <summary>SIGKILL, as by the kernel's OOM killer.</summary>
-    public Task KillAgentAsync(string node) => CtlAsync("stop-agent", node, "--kill");
+    /// <summary>SIGKILL, as by the kernel's OOM killer, at this very moment.</summary>
+    public void KillAgent(string node)
+    {
+        using Process agent = Process.GetProcessById(AgentPid(node));
+        agent.Kill();
+    }
 
     public Task StartAgentAsync(string node) => CtlAsync("start-agent", node);
 
