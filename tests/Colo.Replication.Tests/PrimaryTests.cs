@@ -92,8 +92,9 @@ public sealed class PrimaryTests
 
                 if (promoted)
                 {
-                    BlockStatus late = await pair.Primary.WriteAsync(0, new byte[4096]).AsTask();
-                    late.ShouldBe(BlockStatus.Shutdown);
+                    Task<BlockStatus> late = pair.Primary.WriteAsync(0, new byte[4096]).AsTask();
+                    await pair.PassTimeUntil(() => late.IsCompleted, "a late write is answered");
+                    (await late).ShouldBe(BlockStatus.Shutdown);
                     (await truth.ReadAsync(0, new byte[4096].AsMemory())).ShouldBe(BlockStatus.Ok);
                 }
             },
