@@ -24,6 +24,7 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
 
     private static readonly TimeSpan ConnectSlice = TimeSpan.FromMilliseconds(20);
 
+    private readonly object abortGate = new();
     private readonly long busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
     private Socket? socket;
     private SslStream? tls;
@@ -160,7 +161,12 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     /// <summary>Ends every wait on this transport, now and later. From any thread.</summary>
     public void Abort()
     {
-        aborted = true;
+        lock (abortGate)
+        {
+            aborted = true;
+            Monitor.PulseAll(abortGate);
+        }
+
         Shutdown(SocketShutdown.Both);
     }
 
@@ -173,23 +179,16 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
 
     private void ConnectTo(EndPoint address, AddressFamily family, ProtocolType protocol)
     {
-        Socket fresh = Open(family, protocol);
-        try
+        bool connected = TryBegin(address, family, protocol);
+        while (!connected && !aborted)
         {
-            fresh.Connect(address);
-            return;
-        }
-        catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
-        {
-            // On its way.
+            connected = family == AddressFamily.Unix ? TryAgain(address, protocol) : socket!.Poll(ConnectSlice, SelectMode.SelectWrite);
         }
 
-        while (family == AddressFamily.Unix ? !TryConnectUnix(address, protocol) : !fresh.Poll(ConnectSlice, SelectMode.SelectWrite))
+        // Asked behind the connect: an Abort before it had nothing to shut down, and nobody would end the waits to come.
+        if (aborted)
         {
-            if (aborted)
-            {
-                throw new IOException($"connecting to {address} was given up");
-            }
+            throw new IOException($"connecting to {address} was given up");
         }
 
         int error = (int)socket!.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error)!;
@@ -199,20 +198,34 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
         }
     }
 
-    /// <summary>A unix socket whose listener's queue is full is not on its way: it has to be tried again, after a short while.</summary>
-    private bool TryConnectUnix(EndPoint address, ProtocolType protocol)
+    /// <summary>False: on its way, or (unix) to be tried again.</summary>
+    private bool TryBegin(EndPoint address, AddressFamily family, ProtocolType protocol)
     {
-        Thread.Sleep(ConnectSlice);
-        socket!.Dispose();
         try
         {
-            Open(AddressFamily.Unix, protocol).Connect(address);
+            Open(family, protocol).Connect(address);
             return true;
         }
-        catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock)
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
         {
             return false;
         }
+    }
+
+    /// <summary>A unix socket whose listener's queue is full is not on its way, and nothing tells when there is room: after a short while,
+    /// which an Abort ends, it is tried again.</summary>
+    private bool TryAgain(EndPoint address, ProtocolType protocol)
+    {
+        lock (abortGate)
+        {
+            if (aborted || Monitor.Wait(abortGate, ConnectSlice))
+            {
+                return false;
+            }
+        }
+
+        socket!.Dispose();
+        return TryBegin(address, AddressFamily.Unix, protocol);
     }
 
     private Socket Open(AddressFamily family, ProtocolType protocol)
