@@ -15,8 +15,9 @@ internal sealed class ExportLookup(INbdExportProvider provider, NbdPeer peer, Ca
     {
         NbdExportAnswer answer = provider.FindAsync(name, Peer, token).AsTask().GetAwaiter().GetResult();
         NbdExport export = answer.Export ?? throw new OptionRefusedException(answer.Refusal, answer.Message);
-        return export.IsClosed
-            ? throw new OptionRefusedException(NbdOptionReply.ErrorShutdown, $"export '{export.Name}' is closed")
-            : export;
+        return export.IsClosed ? throw Closed(export) : export;
     }
+
+    public static OptionRefusedException Closed(NbdExport export) =>
+        new(NbdOptionReply.ErrorShutdown, $"export '{export.Name}' is closed");
 }

@@ -18,13 +18,28 @@ internal sealed class ServerHandshake
     private readonly OptionChannel channel;
     private readonly ExportLookup exports;
     private readonly MetaContextOptions metaContexts;
+    private readonly Func<NbdExport, NbdPeer, bool> enter;
     private bool noZeroes;
 
+    /// <param name="transport">Owned by the caller.</param>
+    /// <param name="peer">As the transport knows it.</param>
+    /// <param name="tls">Null: no TLS.</param>
+    /// <param name="provider">Asked for each name.</param>
+    /// <param name="log">Where refusals go.</param>
+    /// <param name="enter">Puts this connection on the export's list, or says that the export takes none.</param>
+    /// <param name="token">Ends a wait for the provider.</param>
     public ServerHandshake(
-        Stream transport, NbdPeer peer, NbdServerTls? tls, INbdExportProvider provider, HandshakeLog log, CancellationToken token)
+        Stream transport,
+        NbdPeer peer,
+        NbdServerTls? tls,
+        INbdExportProvider provider,
+        HandshakeLog log,
+        Func<NbdExport, NbdPeer, bool> enter,
+        CancellationToken token)
     {
         this.tls = tls;
         this.log = log;
+        this.enter = enter;
         channel = new OptionChannel(transport);
         exports = new ExportLookup(provider, peer, token);
         metaContexts = new MetaContextOptions(channel, exports);
@@ -236,6 +251,11 @@ internal sealed class ServerHandshake
         InfoRequest request = InfoRequest.Parse(data);
         NbdExport export = exports.Find(request.Name);
         InfoReplies.RequireBlockSizeKnown(export, request);
+        if (option == NbdOption.Go)
+        {
+            Enter(export);
+        }
+
         channel.Reply(option, NbdOptionReply.Info, InfoReplies.Export(export, Format));
         channel.Reply(option, NbdOptionReply.Info, InfoReplies.BlockSize(export));
         if (request.Wants(NbdInfo.Name))
@@ -261,12 +281,23 @@ internal sealed class ServerHandshake
 
         string name = new OptionPayload(data).ReadRemainingString();
         NbdExport export = exports.Find(name);
+        Enter(export);
         Span<byte> answer = stackalloc byte[10 + ExportNameZeroes];
         answer.Clear();
         BinaryPrimitives.WriteUInt64BigEndian(answer, (ulong)export.Device.LengthBytes);
         BinaryPrimitives.WriteUInt16BigEndian(answer[8..], (ushort)InfoReplies.TransmissionFlags(export, Format));
         channel.Write(noZeroes ? answer[..10] : answer);
         return Negotiated(export, name);
+    }
+
+    /// <summary>Before the answer, and the last thing that can refuse: whoever closes the export from here on cuts this connection too.
+    /// On the list only after the answer, it would miss the cut, and a former primary could still write.</summary>
+    private void Enter(NbdExport export)
+    {
+        if (!enter(export, Peer))
+        {
+            throw ExportLookup.Closed(export);
+        }
     }
 
     private NegotiatedSession Negotiated(NbdExport export, string name)

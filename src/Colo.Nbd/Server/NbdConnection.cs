@@ -51,9 +51,10 @@ internal sealed class NbdConnection
 
     public NbdPeer Peer { get; private set; }
 
-    /// <summary>Set when transmission begins.</summary>
+    /// <summary>Set when it enters an export.</summary>
     public NbdConnectionInfo? Info { get; private set; }
 
+    /// <summary>On whose list it is: from just before GO is answered until the end.</summary>
     public NbdExport? Export { get; private set; }
 
     /// <summary>Ends when the thread has ended: no request of this connection is with the device any more. Never faults.</summary>
@@ -124,7 +125,7 @@ internal sealed class NbdConnection
         using ITimer limit = time.CreateTimer(_ => TimeOutHandshake(), null, options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
         try
         {
-            ServerHandshake handshake = new(transport, Peer, options.Tls, exports, new(logger, Id), aborting.Token);
+            ServerHandshake handshake = new(transport, Peer, options.Tls, exports, new(logger, Id), TryEnter, aborting.Token);
             NegotiatedSession? negotiated = handshake.Run();
             Peer = handshake.Peer;
             return negotiated;
@@ -141,6 +142,26 @@ internal sealed class NbdConnection
         return null;
     }
 
+    /// <summary>From here on <see cref="NbdExport.DisconnectAllAsync"/> ends this connection and waits for it.</summary>
+    private bool TryEnter(NbdExport export, NbdPeer peer)
+    {
+        if (draining || aborting.IsCancellationRequested)
+        {
+            return false;
+        }
+
+        Peer = peer;
+        Info = new NbdConnectionInfo(Id, peer, time.GetUtcNow());
+        Export = export;
+        if (export.TryAdd(this))
+        {
+            return true;
+        }
+
+        Export = null;
+        return false;
+    }
+
     private void TimeOutHandshake()
     {
         handshakeTimedOut = true;
@@ -150,28 +171,30 @@ internal sealed class NbdConnection
     private void Transmit(NegotiatedSession negotiated)
     {
         NbdExport export = negotiated.Export;
-        Info = new NbdConnectionInfo(Id, Peer, time.GetUtcNow());
         NbdSessionCounters counters = export.Metrics.Attach();
         using ReplyQueue replies = new(negotiated.Stream, negotiated.Format, Abort);
-        session = new TransmissionSession(negotiated, replies, counters, logger, options);
-        Export = export;
+        TransmissionSession current = new(negotiated, replies, counters, logger, options);
+
+        // A fence, then the look below: either an Abort or BeginDrain sees the session and closes it, or its sign is seen here. Else
+        // what the client sent early, and the socket still holds, would be served after the cut.
+        Interlocked.Exchange(ref session, current);
         string reason = "the export was closed";
         try
         {
-            if (!draining && !aborting.IsCancellationRequested && export.TryAdd(this))
+            if (!draining && !aborting.IsCancellationRequested)
             {
                 NbdServerLog.TransmissionStarted(logger, Id, Peer, export.Name, negotiated.Format.ToString());
-                reason = Loop(negotiated.Stream, session);
+                reason = Loop(negotiated.Stream, current);
             }
         }
         finally
         {
-            session.Close();
-            session.WaitUntilIdle();
+            current.Close();
+            current.WaitUntilIdle();
             using ITimer linger = time.CreateTimer(_ => Abort(), null, LingerLimit, Timeout.InfiniteTimeSpan);
             replies.FinishSending();
             export.Metrics.Detach(counters);
-            NbdServerLog.TransmissionEnded(logger, Id, Peer, export.Name, session.Fault ?? reason);
+            NbdServerLog.TransmissionEnded(logger, Id, Peer, export.Name, current.Fault ?? reason);
             if (negotiated.Stream is SslStream tls)
             {
                 tls.Dispose();

@@ -42,7 +42,7 @@ public sealed class NbdExport
     /// </summary>
     public Func<long, ValueTask<BlockStatus>>? Checkpoint { get; init; }
 
-    /// <summary>Called when a connection enters transmission; on that connection's thread. Must not throw.</summary>
+    /// <summary>Called when a connection enters, just before its client is told; on that connection's thread. Must not throw.</summary>
     public Action<NbdConnectionInfo>? Connected { get; init; }
 
     /// <summary>Called when a connection has ended and its last request has been answered. Must not throw.</summary>
@@ -50,7 +50,7 @@ public sealed class NbdExport
 
     public NbdExportMetrics Metrics { get; } = new();
 
-    /// <summary>The connections in transmission at this moment.</summary>
+    /// <summary>The connections at this moment: in transmission, or about to be told that they are.</summary>
     public IReadOnlyList<NbdConnectionInfo> Connections
     {
         get
@@ -64,7 +64,7 @@ public sealed class NbdExport
 
     /// <summary>
     /// Cuts every connection that uses this export now; ends when the last of their requests has been answered by the device. New
-    /// connections may come at once. Never await it from within a request of this export: it would wait for itself.
+    /// connections may come at once, one whose client has only asked for the export among them. Never await it from within a request of this export: it would wait for itself.
     /// </summary>
     public Task DisconnectAllAsync()
     {
@@ -81,7 +81,8 @@ public sealed class NbdExport
         return Task.WhenAll(ends);
     }
 
-    /// <summary>As <see cref="DisconnectAllAsync"/>, and no connection may use this export any more (ERR_SHUTDOWN).</summary>
+    /// <summary>As <see cref="DisconnectAllAsync"/>, and no connection may use this export any more (ERR_SHUTDOWN): when it has ended, no
+    /// connection is left, wherever its handshake was, and none can come.</summary>
     public Task CloseAsync()
     {
         lock (connections)

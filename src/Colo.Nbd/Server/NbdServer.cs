@@ -97,22 +97,15 @@ public sealed class NbdServer : IAsyncDisposable
 
         CloseListeners();
 
-        HashSet<NbdExport> used = [];
-        List<Task> ends = [];
-        foreach (NbdConnection connection in connections.Values)
+        List<NbdConnection> stopped = [.. connections.Values];
+        foreach (NbdConnection connection in stopped)
         {
-            if (connection.Export is { } export)
-            {
-                used.Add(export);
-            }
-
             connection.BeginDrain();
-            ends.Add(connection.Finished);
         }
 
         try
         {
-            await Task.WhenAll(ends).WaitAsync(drainTimeout, time, cancellationToken);
+            await Task.WhenAll(stopped.Select(connection => connection.Finished)).WaitAsync(drainTimeout, time, cancellationToken);
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
@@ -123,7 +116,8 @@ public sealed class NbdServer : IAsyncDisposable
             }
         }
 
-        foreach (NbdExport export in used)
+        // Asked only now: a connection may have entered its export while it was being told to drain.
+        foreach (NbdExport export in stopped.Select(connection => connection.Export).OfType<NbdExport>().Distinct())
         {
             if (!export.IsReadOnly && !export.Device.Capabilities.IsReadOnly)
             {
@@ -196,12 +190,12 @@ public sealed class NbdServer : IAsyncDisposable
 
         NbdConnection connection = new(options, exports, logger, time, stream, peer, Ended);
         connections[connection.Id] = connection;
-        connection.Start();
         if (stopping.IsCancellationRequested)
         {
-            connection.Abort(); // came while StopAsync was looking at the table
+            connection.Abort(); // before it starts: StopAsync may have looked at the table already, and then waits for nothing here
         }
 
+        connection.Start();
         return connection.Finished;
     }
 
