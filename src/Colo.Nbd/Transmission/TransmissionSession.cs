@@ -1,6 +1,4 @@
-using System.Buffers;
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Colo.Blocks;
 using Colo.Nbd.Handshake;
 using Colo.Nbd.Server;
@@ -31,23 +29,11 @@ internal enum PumpResult
 /// called from any.</remarks>
 internal sealed class TransmissionSession
 {
-    /// <summary>Replies leave at the latest when so many bytes are gathered: more would only fall out of the cache.</summary>
-    private const int FlushThresholdBytes = 192 << 10;
-
-    /// <summary>Of a payload larger than this the rest is received exactly, so that nothing behind it has to be moved.</summary>
-    private const int ExactReceiveBytes = 64 << 10;
-
-    /// <summary>A prefetch reads in pieces of this size and keeps nothing.</summary>
-    private const int CachePieceBytes = 256 << 10;
-
-    private readonly IBlockDevice device;
-    private readonly NbdExport export;
-    private readonly NegotiatedSession negotiated;
     private readonly RequestRules rules;
+    private readonly DeviceCalls calls;
+    private readonly RequestAnswers answers;
     private readonly ReplyQueue replies;
-    private readonly NbdSessionCounters counters;
-    private readonly ILogger logger;
-    private readonly ReceiveBufferPool buffers;
+    private readonly ReceiveWindow window;
     private readonly int headerBytes;
     private readonly int readHeaderBytes;
     private readonly bool extended;
@@ -55,10 +41,6 @@ internal sealed class TransmissionSession
     private readonly long maxBytes;
     private readonly object gate = new();
     private readonly Stack<PendingRequest> idlePending = new();
-    private ReceiveBuffer buffer;
-    private int receiveLimit;
-    private List<BlockExtent> extents = [];
-    private int bufferWanted;
     private ulong drainBytes;
     private RequestHeader drained;
     private BlockStatus drainedVerdict;
@@ -72,21 +54,16 @@ internal sealed class TransmissionSession
     public TransmissionSession(
         NegotiatedSession negotiated, ReplyQueue replies, NbdSessionCounters counters, ILogger logger, NbdServerOptions options)
     {
-        this.negotiated = negotiated;
         this.replies = replies;
-        this.counters = counters;
-        this.logger = logger;
-        export = negotiated.Export;
-        device = export.Device;
         rules = new RequestRules(negotiated);
+        calls = new DeviceCalls(negotiated, logger);
+        answers = new RequestAnswers(negotiated, replies, counters);
         extended = negotiated.Format == ReplyFormat.Extended;
         headerBytes = extended ? RequestHeader.ExtendedBytes : RequestHeader.CompactBytes;
         readHeaderBytes = ReplyEncoding.ReadHeaderBytes(negotiated.Format);
         maxRequests = options.MaxRequestsInFlight;
         maxBytes = options.MaxBytesInFlight;
-        buffers = new ReceiveBufferPool(options.ReceiveBufferBytes, maxBytes);
-        buffer = buffers.Rent(options.ReceiveBufferBytes);
-        receiveLimit = buffer.Capacity;
+        window = new ReceiveWindow(options.ReceiveBufferBytes, maxBytes);
         replies.Drained = Signal;
     }
 
@@ -94,9 +71,9 @@ internal sealed class TransmissionSession
     public string? Fault { get; private set; }
 
     /// <summary>Never empty after <see cref="PumpResult.NeedBytes"/>.</summary>
-    public Memory<byte> ReceiveSpace => buffer.FreeSpace[..Math.Min(receiveLimit, buffer.FreeSpace.Length)];
+    public Memory<byte> ReceiveSpace => window.Space;
 
-    public void Received(int count) => buffer.Received(count);
+    public void Received(int count) => window.Buffer.Received(count);
 
     /// <summary>Serves every whole request that has been received.</summary>
     public PumpResult Pump()
@@ -120,12 +97,12 @@ internal sealed class TransmissionSession
                 continue;
             }
 
-            if (buffer.Available < headerBytes)
+            if (window.Buffer.Available < headerBytes)
             {
                 return NeedBytes(headerBytes);
             }
 
-            if (!RequestHeader.TryParse(buffer.Unread, extended, out RequestHeader request))
+            if (!RequestHeader.TryParse(window.Buffer.Unread, extended, out RequestHeader request))
             {
                 Fault = "the client sent something that is no request";
                 closed = true;
@@ -178,7 +155,7 @@ internal sealed class TransmissionSession
             waiting = false;
         }
 
-        buffer.Release();
+        window.Buffer.Release();
     }
 
     /// <summary>No further request is begun. From any thread.</summary>
@@ -188,18 +165,13 @@ internal sealed class TransmissionSession
         Signal();
     }
 
-    /// <summary>The device broke its contract; the client gets EIO and we tell whoever must mend it.</summary>
-    internal BlockStatus DeviceThrew(in RequestHeader request, Exception e)
-    {
-        NbdServerLog.DeviceThrew(logger, export.Name, request.Command, (long)request.Offset, e);
-        return BlockStatus.IoError;
-    }
+    internal BlockStatus DeviceThrew(in RequestHeader request, Exception e) => calls.Threw(request, e);
 
     /// <summary>A request that had to wait is answered; on the thread that completed it.</summary>
     internal void Complete(PendingRequest request, BlockStatus status)
     {
         int heldBytes = request.HeldBytes;
-        Answer(request.Request, request.Reservation, request.Extents, status, Stopwatch.GetTimestamp() - request.StartTimestamp);
+        answers.Answer(request.Request, request.Reservation, request.Extents, status, Stopwatch.GetTimestamp() - request.StartTimestamp);
         request.Payload?.Release();
         request.Clear();
         lock (idlePending)
@@ -228,7 +200,7 @@ internal sealed class TransmissionSession
         Volatile.Read(ref pending) < maxRequests && Interlocked.Read(ref pendingBytes) + replies.UnsentBytes < maxBytes;
 
     private bool IsBlocked() =>
-        (barrier && Volatile.Read(ref pending) > 0) || !HasRoom() || (bufferWanted > 0 && !CanGetBuffer());
+        (barrier && Volatile.Read(ref pending) > 0) || !HasRoom() || window.IsBlocked;
 
     /// <summary>False where the request must wait for bytes or for room; it is looked at again then.</summary>
     private bool TryServe(in RequestHeader request, ref long now, out PumpResult blockedBy)
@@ -242,15 +214,18 @@ internal sealed class TransmissionSession
             return true;
         }
 
-        if (request.Command == NbdCommand.ColoCheckpoint && Volatile.Read(ref pending) > 0)
+        if (request.Command == NbdCommand.ColoCheckpoint)
         {
-            barrier = true; // every earlier request first
-            blockedBy = PumpResult.Blocked;
-            return false;
+            barrier = true; // every earlier request first, and no later one before it has been answered
+            if (Volatile.Read(ref pending) > 0)
+            {
+                blockedBy = PumpResult.Blocked;
+                return false;
+            }
         }
 
         int wholeBytes = headerBytes + (int)payloadBytes;
-        if (buffer.Available < wholeBytes)
+        if (window.Buffer.Available < wholeBytes)
         {
             blockedBy = NeedBytes(wholeBytes);
             return false;
@@ -262,13 +237,13 @@ internal sealed class TransmissionSession
 
     private void Serve(in RequestHeader request, int wholeBytes, ref long now)
     {
-        int payloadStart = buffer.Start + headerBytes;
+        ReceiveBuffer buffer = window.Buffer;
         ReplyReservation reservation = default;
         Memory<byte> data = default;
         ReceiveBuffer? payload = null;
         if (request.Command == NbdCommand.Write)
         {
-            data = buffer.Slice(payloadStart, (int)request.Length);
+            data = buffer.Slice(buffer.Start + headerBytes, (int)request.Length);
             payload = buffer;
         }
         else if (request is { Command: NbdCommand.Read, Length: > 0 })
@@ -277,12 +252,12 @@ internal sealed class TransmissionSession
             data = reservation.Memory[readHeaderBytes..];
         }
 
-        ValueTask<BlockStatus> call = Call(request, data);
+        ValueTask<BlockStatus> call = calls.Begin(request, data);
         if (call.IsCompleted)
         {
-            BlockStatus status = Result(request, call);
+            BlockStatus status = calls.Result(request, call);
             long end = Stopwatch.GetTimestamp();
-            Answer(request, reservation, extents, status, end - now);
+            answers.Answer(request, reservation, calls.Extents, status, end - now);
             now = end;
         }
         else
@@ -291,99 +266,6 @@ internal sealed class TransmissionSession
         }
 
         buffer.Consume(wholeBytes);
-    }
-
-    private ValueTask<BlockStatus> Call(in RequestHeader request, Memory<byte> data)
-    {
-        RequestFlags flags = (request.Flags & NbdCommandFlags.Fua) != 0 ? RequestFlags.ForceUnitAccess : RequestFlags.None;
-        long offset = (long)request.Offset;
-        try
-        {
-            switch (request.Command)
-            {
-                case NbdCommand.Flush:
-                    return device.FlushAsync();
-                case NbdCommand.ColoCheckpoint:
-                    barrier = true; // and no later one before it has been answered
-                    return export.Checkpoint!(offset);
-                case var _ when request.Length == 0:
-                    return new(BlockStatus.Ok);
-                case NbdCommand.Read:
-                    return device.ReadAsync(offset, data);
-                case NbdCommand.Write:
-                    return device.WriteAsync(offset, data, flags);
-                case NbdCommand.WriteZeroes:
-                    return device.WriteZeroesAsync(new(offset, (long)request.Length), flags | ZeroFlags(request.Flags));
-                case NbdCommand.Trim:
-                    return device.DiscardAsync(new(offset, (long)request.Length), flags);
-                case NbdCommand.Cache:
-                    return CacheAsync(offset, (long)request.Length);
-                case NbdCommand.BlockStatus:
-                    return GetExtents(request);
-                default:
-                    throw new UnreachableException($"{request.Command} passed the rules");
-            }
-        }
-        catch (Exception e) when (e is not UnreachableException)
-        {
-            return new(DeviceThrew(request, e));
-        }
-    }
-
-    private static RequestFlags ZeroFlags(NbdCommandFlags flags) =>
-        ((flags & NbdCommandFlags.NoHole) == 0 ? RequestFlags.MayUnmap : 0)
-        | ((flags & NbdCommandFlags.FastZero) != 0 ? RequestFlags.FastOnly : 0);
-
-    private BlockStatus Result(in RequestHeader request, ValueTask<BlockStatus> call)
-    {
-        try
-        {
-            return call.GetAwaiter().GetResult();
-        }
-        catch (Exception e)
-        {
-            return DeviceThrew(request, e);
-        }
-    }
-
-    private ValueTask<BlockStatus> GetExtents(in RequestHeader request)
-    {
-        extents.Clear();
-        BlockRange range = new((long)request.Offset, (long)request.Length);
-        if (!negotiated.BaseAllocation)
-        {
-            return new(BlockStatus.Ok);
-        }
-
-        bool one = (request.Flags & NbdCommandFlags.ReqOne) != 0;
-        return device.GetExtentsAsync(range, extents, one ? 1 : NbdLimits.MaxExtents);
-    }
-
-    /// <summary>A prefetch: whatever cache the device has is filled by reading. A hint, so what is too much is left out.</summary>
-    private async ValueTask<BlockStatus> CacheAsync(long offsetBytes, long lengthBytes)
-    {
-        byte[] sink = ArrayPool<byte>.Shared.Rent(CachePieceBytes);
-        try
-        {
-            long end = offsetBytes + Math.Min(lengthBytes, NbdLimits.MaxPayloadBytes);
-            while (offsetBytes < end)
-            {
-                int piece = (int)Math.Min(CachePieceBytes, end - offsetBytes);
-                BlockStatus status = await device.ReadAsync(offsetBytes, sink.AsMemory(0, piece));
-                if (status != BlockStatus.Ok)
-                {
-                    return status;
-                }
-
-                offsetBytes += piece;
-            }
-
-            return BlockStatus.Ok;
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(sink);
-        }
     }
 
     private void Wait(
@@ -396,81 +278,17 @@ internal sealed class TransmissionSession
         }
 
         waits ??= new PendingRequest(this);
-        List<BlockExtent>? filling = null;
-        if (request.Command == NbdCommand.BlockStatus)
-        {
-            filling = extents;
-            extents = [];
-        }
-
+        List<BlockExtent>? filling = request.Command == NbdCommand.BlockStatus ? calls.TakeExtents() : null;
         payload?.AddReference();
         Interlocked.Increment(ref pending);
         Interlocked.Add(ref pendingBytes, heldBytes);
         waits.Wait(request, payload, reservation, filling, heldBytes, start, call);
     }
 
-    private void Answer(
-        in RequestHeader request, ReplyReservation reservation, List<BlockExtent>? filled, BlockStatus status, long elapsedTicks)
-    {
-        if (reservation.Chunk is not null)
-        {
-            AnswerRead(request, reservation, status);
-        }
-        else if (request.Command == NbdCommand.BlockStatus && status == BlockStatus.Ok)
-        {
-            BlockStatusReply.Append(replies, negotiated, request, filled!);
-        }
-        else
-        {
-            replies.Append(request, status);
-        }
-
-        if (request.Command == NbdCommand.BlockStatus)
-        {
-            filled!.Clear();
-        }
-
-        counters.Count(Operation(request.Command), (long)request.Length, status, elapsedTicks);
-        if (replies.UnsentBytes >= FlushThresholdBytes)
-        {
-            replies.FlushBatch();
-        }
-        else
-        {
-            IoBatch.Defer(replies);
-        }
-    }
-
-    private void AnswerRead(in RequestHeader request, ReplyReservation reservation, BlockStatus status)
-    {
-        Span<byte> room = reservation.Memory.Span;
-        if (status == BlockStatus.Ok)
-        {
-            ReplyEncoding.WriteReadHeader(room, negotiated.Format, request, (int)request.Length);
-            replies.Commit(reservation, reservation.Length);
-        }
-        else
-        {
-            replies.Commit(reservation, ReplyEncoding.WriteAck(room, negotiated.Format, request, status));
-        }
-    }
-
-    private static NbdOperation Operation(NbdCommand command) => command switch
-    {
-        NbdCommand.Read => NbdOperation.Read,
-        NbdCommand.Write => NbdOperation.Write,
-        NbdCommand.Flush => NbdOperation.Flush,
-        NbdCommand.Trim => NbdOperation.Trim,
-        NbdCommand.Cache => NbdOperation.Cache,
-        NbdCommand.WriteZeroes => NbdOperation.WriteZeroes,
-        NbdCommand.BlockStatus => NbdOperation.BlockStatus,
-        _ => NbdOperation.Checkpoint,
-    };
-
     /// <summary>Its payload is drained first, so that the client never gets an answer to what it is still sending.</summary>
     private void Refuse(in RequestHeader request, BlockStatus verdict, ReadOnlySpan<byte> reason, ulong payloadBytes)
     {
-        buffer.Consume(headerBytes);
+        window.Buffer.Consume(headerBytes);
         if (payloadBytes > uint.MaxValue)
         {
             Fault = $"the client announced a payload of {payloadBytes} bytes"; // nobody waits for that
@@ -482,33 +300,22 @@ internal sealed class TransmissionSession
         }
         else
         {
-            AnswerRefused(request, verdict, reason);
+            answers.Refuse(request, verdict, reason);
         }
     }
 
     private bool TryDrain()
     {
-        int part = (int)Math.Min(drainBytes, (ulong)buffer.Available);
-        buffer.Consume(part);
+        int part = (int)Math.Min(drainBytes, (ulong)window.Buffer.Available);
+        window.Buffer.Consume(part);
         drainBytes -= (ulong)part;
         if (drainBytes > 0)
         {
             return false;
         }
 
-        AnswerRefused(drained, drainedVerdict, drainedReason);
+        answers.Refuse(drained, drainedVerdict, drainedReason);
         return true;
-    }
-
-    private void AnswerRefused(in RequestHeader request, BlockStatus verdict, ReadOnlySpan<byte> reason)
-    {
-        replies.Append(request, verdict, reason);
-        if (request.Command <= NbdCommand.BlockStatus || request.Command == NbdCommand.ColoCheckpoint)
-        {
-            counters.Count(Operation(request.Command), 0, verdict, 0);
-        }
-
-        IoBatch.Defer(replies);
     }
 
     private bool TryPassBarrier()
@@ -522,40 +329,5 @@ internal sealed class TransmissionSession
         return true;
     }
 
-    /// <summary>Makes room so that <paramref name="wholeBytes"/> can lie in one piece from the first unread byte on.</summary>
-    private PumpResult NeedBytes(int wholeBytes)
-    {
-        if (buffer.Available == 0 && buffer.IsExclusive)
-        {
-            buffer.Compact();
-        }
-
-        bool fits = buffer.Capacity - buffer.Start >= wholeBytes;
-        bool returnsToStandard = buffer.Capacity > buffers.StandardBytes && wholeBytes <= buffers.StandardBytes;
-        if (!fits && !returnsToStandard && wholeBytes <= buffer.Capacity && buffer.IsExclusive)
-        {
-            buffer.Compact();
-        }
-        else if (!fits || returnsToStandard)
-        {
-            bufferWanted = Math.Max(wholeBytes, buffers.StandardBytes);
-            if (!CanGetBuffer())
-            {
-                return PumpResult.Blocked;
-            }
-
-            ReceiveBuffer next = buffers.Rent(bufferWanted);
-            next.TakeUnreadOf(buffer);
-            buffer.Release();
-            buffer = next;
-        }
-
-        bufferWanted = 0;
-        int missing = wholeBytes - buffer.Available;
-        receiveLimit = missing >= ExactReceiveBytes ? missing : buffer.Capacity;
-        return PumpResult.NeedBytes;
-    }
-
-    /// <summary>An exclusive buffer goes back as soon as the next is there, so it does not count; nor may it ever block itself.</summary>
-    private bool CanGetBuffer() => buffer.IsExclusive || buffers.HasRoomFor(bufferWanted);
+    private PumpResult NeedBytes(int wholeBytes) => window.TryMakeRoom(wholeBytes) ? PumpResult.NeedBytes : PumpResult.Blocked;
 }
