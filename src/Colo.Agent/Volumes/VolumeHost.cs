@@ -1,7 +1,5 @@
 using Colo.AgentApi;
-using Colo.Linux;
 using Colo.Nbd.Server;
-using Colo.Qcow2;
 using Colo.Replication;
 using LatchedError = Colo.AgentApi.LatchedError;
 using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
@@ -10,40 +8,37 @@ using ResyncMode = Colo.AgentApi.ResyncMode;
 namespace Colo.Agent.Volumes;
 
 /// <summary>
-/// The life of one replica: prepared, started, promoted, stopped, adopted after a restart, released, deleted. Calls are serialised;
-/// I/O is not. Remembers durably what a restart must know, before it acts on it. Owns whichever service is open (primary or secondary).
+/// The calls on one replica: prepare, start, stop, promote, attach, detach, release, delete, adopt after a restart. Admits them by
+/// their term and makes them one at a time; I/O is not its business. What they open and close is <see cref="OpenReplica"/>'s.
 /// </summary>
-public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
+public sealed class VolumeHost
 {
+    private readonly VolumeParts parts;
+    private readonly string uid;
+    private readonly string pool;
     private readonly SemaphoreSlim gate = new(1, 1);
-    private readonly ReplicaPaths paths = new(parts.Options, pool, uid);
-    private readonly ReplicaMemory memory = new(new ReplicaPaths(parts.Options, pool, uid).State);
-    private readonly ILogger log = parts.Logs.CreateLogger<VolumeHost>();
-    private volatile PrimaryService? primary;
-    private volatile SecondaryService? secondary;
-    private volatile string? fault;
+    private readonly ReplicaPaths paths;
+    private readonly ReplicaMemory memory;
+    private readonly OpenReplica replica;
+    private readonly ILogger log;
     private Task renewing = Task.CompletedTask;
+
+    public VolumeHost(VolumeParts parts, string uid, string pool)
+    {
+        (this.parts, this.uid, this.pool) = (parts, uid, pool);
+        paths = new ReplicaPaths(parts.Options, pool, uid);
+        memory = new ReplicaMemory(paths.State);
+        replica = new OpenReplica(parts, uid, paths, memory, BecameStale);
+        log = parts.Logs.CreateLogger<VolumeHost>();
+    }
 
     public string Uid => uid;
 
     /// <summary>False before the first Prepare succeeded, and after Release or Delete.</summary>
-    public bool HasReplica => memory.Known is { Released: false } || fault is not null;
+    public bool HasReplica => memory.Known is { Released: false } || replica.Fault is not null;
 
     /// <summary>Opens what a former process left, as it was; a fault is kept and shown, never thrown.</summary>
-    public Task AdoptAsync() => SerialAsync(async () =>
-    {
-        try
-        {
-            if (memory.Load() is { Released: false })
-            {
-                await OpenAsync("adopted");
-            }
-        }
-        catch (Exception e) when (IsExpected(e))
-        {
-            Fault(e.Message);
-        }
-    });
+    public Task AdoptAsync() => SerialAsync(replica.AdoptAsync);
 
     /// <returns>Whether the replica was created.</returns>
     public async Task<bool> PrepareAsync(ReplicaSpec spec, CreatePolicy policy, CancellationToken token)
@@ -64,9 +59,9 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         async () =>
         {
             Admit(term);
-            if (secondary is not null)
+            if (replica.Secondary is not null)
             {
-                await StartSecondaryAsync(resync);
+                await replica.StartSecondaryAsync(resync);
             }
             else
             {
@@ -79,26 +74,26 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
     {
         // Not under the gate: a checkpoint runs beside a resync's bookkeeping, and must not wait for a call that waits for the peer.
         Admit(term);
-        return primary is { } source ? await source.CheckpointAsync(token)
-            : secondary is { } target ? await target.CheckpointAsync()
-            : throw NotServing();
+        return replica.Primary is { } source ? await source.CheckpointAsync(token)
+            : replica.Secondary is { } target ? await target.CheckpointAsync()
+            : throw replica.NotServing();
     }
 
     public LatchedError? GetError(long term)
     {
         Admit(term);
-        return primary?.Error ?? secondary?.Error;
+        return replica.Primary?.Error ?? replica.Secondary?.Error;
     }
 
     public Task StopAsync(long term, bool failover, RecoveryPoint recoveryPoint, CancellationToken token) => SerialAsync(
         async () =>
         {
-            if (secondary is not null && failover)
+            if (replica.Secondary is not null && failover)
             {
                 Admit(term, mayRaise: true);
-                await PromoteAsync(term, recoveryPoint);
+                await replica.PromoteAsync(term, recoveryPoint);
             }
-            else if (secondary is { } target)
+            else if (replica.Secondary is { } target)
             {
                 Admit(term);
                 await target.StopAsync();
@@ -122,7 +117,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
                 await AttachLockedAsync(peer, resync, token);
             },
             token);
-        if (wait && primary is { } source)
+        if (wait && replica.Primary is { } source)
         {
             await source.WhenInSyncAsync(token);
         }
@@ -141,13 +136,13 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         async () =>
         {
             Admit(term, mayRaise: true);
-            await CloseServiceAsync("released", Drain);
+            await replica.CloseAsync("released", Drain);
             if (memory.Known is not null)
             {
                 memory.Update(known => known with { Released = true, HighestTerm = Math.Max(known.HighestTerm, term) });
             }
 
-            fault = null;
+            replica.ClearFault();
         },
         token);
 
@@ -155,15 +150,9 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         async () =>
         {
             Admit(term, mayRaise: true);
-            await CloseServiceAsync("deleted", TimeSpan.Zero);
-            foreach (BufferMedium medium in new[] { BufferMedium.Memory, BufferMedium.Disk })
-            {
-                DeleteDirectory(paths.Buffer(medium));
-            }
-
-            DeleteDirectory(paths.Directory);
-            memory.Forget();
-            fault = null;
+            await replica.CloseAsync("deleted", TimeSpan.Zero);
+            replica.DeleteFiles();
+            replica.ClearFault();
             log.Deleted(uid);
         },
         token);
@@ -171,31 +160,27 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
     /// <summary>The process ends: drain, flush, close, and remember that it was done.</summary>
     public async Task CloseAsync(string why, TimeSpan drain)
     {
-        await SerialAsync(() => CloseServiceAsync(why, drain));
+        await SerialAsync(() => replica.CloseAsync(why, drain));
         await renewing;
     }
 
-    public void Fault(string reason)
-    {
-        fault = reason;
-        log.Faulted(uid, reason);
-    }
+    public void Fault(string reason) => replica.SetFault(reason);
 
     public VolumeStatus Status()
     {
         VolumeStatus status = new()
         {
-            Uid = uid, Node = parts.Options.NodeName, Pool = pool, DiskPath = paths.Disk, Fault = fault ?? "", Endpoints = new(),
+            Uid = uid, Node = parts.Options.NodeName, Pool = pool, DiskPath = paths.Disk, Fault = replica.Fault ?? "", Endpoints = new(),
         };
         if (memory.Known is { } known)
         {
             known.Spec.Fill(status);
             status.Generation = known.Generation;
-            primary?.Fill(status);
-            secondary?.Fill(status);
+            replica.Primary?.Fill(status);
+            replica.Secondary?.Fill(status);
         }
 
-        if (fault is not null)
+        if (replica.Fault is not null)
         {
             status.State = ReplicaState.Faulted;
         }
@@ -205,28 +190,32 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
 
     /// <summary>For metrics: what the status does not carry.</summary>
     public (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters() =>
-        (primary?.GuestMetrics, primary?.Errors ?? secondary?.Errors);
+        (replica.Primary?.GuestMetrics, replica.Primary?.Errors ?? replica.Secondary?.Errors);
 
     private async Task<bool> PrepareLockedAsync(ReplicaSpec spec, CreatePolicy policy)
     {
         if ((memory.Known ?? memory.Load()) is not { } known)
         {
-            return policy == CreatePolicy.MustExist
-                ? throw new VolumeFaultException(VolumeFaultKind.NotFound, $"there is no replica of volume {uid} in pool {pool}")
-                : await CreateAsync(spec);
+            if (policy == CreatePolicy.MustExist)
+            {
+                throw new VolumeFaultException(VolumeFaultKind.NotFound, $"there is no replica of volume {uid} in pool {pool}");
+            }
+
+            await replica.CreateAsync(spec);
+            return true;
         }
 
         RequireSame(known.Spec, spec, policy);
         bool sameTerm = known.Spec.Term == spec.Term;
-        if (sameTerm && (primary is not null || secondary is not null))
+        if (sameTerm && replica.IsOpen)
         {
             // Idempotent: the same call again, perhaps with a peer that moved.
             memory.Update(s => s with { Spec = spec with { Peer = spec.Peer ?? s.Spec.Peer } });
             return false;
         }
 
-        await CloseServiceAsync($"prepared as {spec.Role} under term {spec.Term}", Drain);
-        fault = null;
+        await replica.CloseAsync($"prepared as {spec.Role} under term {spec.Term}", Drain);
+        replica.ClearFault();
         if (sameTerm)
         {
             memory.Update(s => s with { Spec = spec, Released = false });
@@ -247,114 +236,17 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             });
         }
 
-        await OpenOrFaultAsync("prepared");
+        await replica.OpenOrFaultAsync("prepared");
         return false;
-    }
-
-    private async Task<bool> CreateAsync(ReplicaSpec spec)
-    {
-        if (File.Exists(paths.Disk))
-        {
-            throw new VolumeFaultException(
-                VolumeFaultKind.Damaged, $"{paths.Disk} exists without {paths.State}: a disk is not overwritten; move it away, or restore both");
-        }
-
-        try
-        {
-            Directory.CreateDirectory(paths.Directory);
-            memory.Begin(new()
-            {
-                Version = StoredReplica.CurrentVersion,
-                Spec = spec,
-                HighestTerm = spec.Term,
-                Generation = Guid.NewGuid().ToString("N"),
-                BootId = BootId.Current,
-                Clean = true,
-            });
-            await OpenAsync("created");
-            return true;
-        }
-        catch (Exception e) when (IsExpected(e))
-        {
-            // Nothing was served and nothing is remembered: the same call may be tried again.
-            await CloseServiceAsync("creation failed", TimeSpan.Zero);
-            DeleteDirectory(paths.Buffer(spec.Buffer.Medium));
-            DeleteDirectory(paths.Directory);
-            memory.Forget();
-            throw ToFault(e);
-        }
-    }
-
-    private async Task OpenOrFaultAsync(string how)
-    {
-        try
-        {
-            await OpenAsync(how);
-        }
-        catch (Exception e) when (IsExpected(e))
-        {
-            Fault(e.Message);
-            throw ToFault(e);
-        }
-    }
-
-    private async Task OpenAsync(string how)
-    {
-        await MakeDiskAsync();
-        StoredReplica before = memory.Current;
-
-        // A crash from here on may leave writes on one side only; the machine's crash may lose answered ones.
-        memory.Update(s => s with
-        {
-            Clean = false,
-            BootId = BootId.Current,
-            Generation = !s.Clean && s.BootId != BootId.Current ? Guid.NewGuid().ToString("N") : s.Generation,
-        });
-        if (before.Spec.Role == Role.Secondary)
-        {
-            secondary = await SecondaryService.OpenAsync(parts, memory, paths, BecameStale);
-        }
-        else
-        {
-            PrimaryBase below = before.Promoting
-                ? await SecondaryService.ResumePromotionAsync(parts, memory, paths)
-                : PrimaryBase.Disk(paths.OpenDisk(before.Spec));
-            primary = await OpenPrimaryAsync(below, mayHaveInFlight: !before.Clean);
-        }
-
-        log.Opened(uid, before.Spec.Term, before.Spec.Role, how);
-    }
-
-    private async Task<PrimaryService> OpenPrimaryAsync(PrimaryBase below, bool mayHaveInFlight)
-    {
-        try
-        {
-            return await PrimaryService.OpenAsync(parts, memory, paths, below, mayHaveInFlight);
-        }
-        catch
-        {
-            await below.DisposeAsync();
-            throw;
-        }
-    }
-
-    private async Task MakeDiskAsync()
-    {
-        if (memory.Current is { DiskCreated: false } known)
-        {
-            File.Delete(paths.Disk);
-            await RawFile.Create(paths.Disk, known.Spec.SizeBytes).DisposeAsync();
-            memory.Update(s => s with { DiskCreated = true });
-        }
     }
 
     private void BecameStale(SecondaryService which) => renewing = Task.Run(() => SerialAsync(async () =>
     {
         try
         {
-            if (ReferenceEquals(secondary, which))
+            if (ReferenceEquals(replica.Secondary, which))
             {
-                await BeginAnewAsync();
+                await replica.BeginAnewAsync();
             }
         }
         catch (VolumeFaultException)
@@ -362,25 +254,6 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             // Kept and shown as the replica's fault.
         }
     }));
-
-    private async Task BeginAnewAsync()
-    {
-        await CloseServiceAsync("begins anew: it misses writes", TimeSpan.Zero);
-        paths.Epochs(memory.Current.Spec).Clear();
-        memory.Update(s => s with { Started = false });
-        await OpenOrFaultAsync("to be filled anew");
-    }
-
-    private async Task StartSecondaryAsync(ResyncMode resync)
-    {
-        if (secondary!.MustBeginAnew(resync))
-        {
-            await BeginAnewAsync();
-        }
-
-        await secondary.StartAsync(resync);
-        memory.Update(s => s with { Started = true, Stopped = false });
-    }
 
     private async Task AttachLockedAsync(PeerSpec? peer, ResyncMode resync, CancellationToken token)
     {
@@ -394,58 +267,6 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
         {
             // Ends the secondary's filling, where it was started without knowing that nothing would be copied.
             await source.CheckpointAsync(token);
-        }
-    }
-
-    private async Task PromoteAsync(long term, RecoveryPoint asked)
-    {
-        StoredReplica before = memory.Current;
-        if (term == before.Spec.Term)
-        {
-            throw new VolumeFaultException(
-                VolumeFaultKind.Precondition, $"promotion needs a term above {term}, which the arbiter's record must show");
-        }
-
-        ReplicaSpec spec = before.Spec with
-        {
-            Term = term,
-            Role = Role.Primary,
-            Peer = null,
-            PlainExportName = "",
-            RecoveryPoint = asked == RecoveryPoint.Unspecified ? before.Spec.RecoveryPoint : asked,
-        };
-        RecordCheck.Require(spec, parts.Options.NodeName);
-        long start = parts.Time.GetTimestamp();
-        memory.Update(s => s with { Spec = spec, HighestTerm = term, Promoting = true, Started = false, Stopped = false });
-        try
-        {
-            PrimaryBase below = await secondary!.PromoteAsync(new(term), ApiMapping.ToReplica(spec.RecoveryPoint));
-            secondary = null;
-            primary = await OpenPrimaryAsync(below, mayHaveInFlight: true);
-        }
-        catch (Exception e) when (IsExpected(e))
-        {
-            Fault($"promotion failed: {e.Message}");
-            await CloseServiceAsync("promotion failed", TimeSpan.Zero);
-            throw new VolumeFaultException(VolumeFaultKind.Failed, $"promotion failed: {e.Message}", e);
-        }
-
-        TimeSpan took = parts.Time.GetElapsedTime(start);
-        primary.PromotedIn(took);
-        log.Promoted(uid, term, spec.RecoveryPoint, took.TotalMilliseconds);
-    }
-
-    /// <summary>Closes whichever service is open; the state says Clean only where it drained and flushed.</summary>
-    private async Task CloseServiceAsync(string why, TimeSpan drain)
-    {
-        bool? clean = primary is { } source ? await source.CloseAsync(drain)
-            : secondary is { } target ? await target.CloseAsync(drain)
-            : null;
-        (primary, secondary) = (null, null);
-        if (clean is { } isClean && memory.Known is { } known)
-        {
-            memory.Update(s => s with { Clean = isClean });
-            log.Closed(uid, known.Spec.Term, why);
         }
     }
 
@@ -491,7 +312,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
                 VolumeFaultKind.Precondition, $"volume {uid} is {known.Role} under term {known.Term}: another role needs a higher term");
         }
 
-        if (secondary is { IsReplicating: true } && wanted.Role == Role.Primary)
+        if (replica.Secondary is { IsReplicating: true } && wanted.Role == Role.Primary)
         {
             throw new VolumeFaultException(
                 VolumeFaultKind.Precondition, $"volume {uid} is a running secondary: Stop with failover promotes it, by its recovery point");
@@ -500,13 +321,7 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
 
     private TimeSpan Drain => TimeSpan.FromSeconds(parts.Options.Limits.ShutdownSeconds);
 
-    private PrimaryService Primary() => primary ?? throw NotServing();
-
-    private VolumeFaultException NotServing() => new(
-        VolumeFaultKind.Precondition,
-        fault is not null ? $"volume {uid} is out of service: {fault}"
-        : secondary is not null ? $"volume {uid} is a secondary here: this call is for its primary"
-        : $"volume {uid} is not open");
+    private PrimaryService Primary() => replica.Primary ?? throw replica.NotServing();
 
     private Task SerialAsync(Func<Task> work) => SerialAsync(work, CancellationToken.None);
 
@@ -522,26 +337,4 @@ public sealed class VolumeHost(VolumeParts parts, string uid, string pool)
             gate.Release();
         }
     }
-
-    private static void DeleteDirectory(string directory)
-    {
-        if (Directory.Exists(directory))
-        {
-            Directory.Delete(directory, recursive: true);
-        }
-    }
-
-    private static bool IsExpected(Exception e) =>
-        e is IOException or UnauthorizedAccessException or VolumeFaultException or Qcow2Exception or InvalidDataException
-            or ReplicationException;
-
-    private static VolumeFaultException ToFault(Exception e) => e switch
-    {
-        VolumeFaultException already => already,
-        ReplicationException replication => ApiMapping.ToFault(replication),
-        FileOpenException { Error: FileOpenError.NoSpace } => new(VolumeFaultKind.Exhausted, e.Message, e),
-        FileOpenException { Error: FileOpenError.Locked } => new(VolumeFaultKind.Precondition, e.Message, e),
-        Qcow2Exception or InvalidDataException or StateFileException => new(VolumeFaultKind.Damaged, e.Message, e),
-        _ => new(VolumeFaultKind.Failed, e.Message, e),
-    };
 }

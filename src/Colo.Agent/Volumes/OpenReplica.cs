@@ -1,0 +1,271 @@
+using Colo.AgentApi;
+using Colo.Linux;
+using Colo.Qcow2;
+using Colo.Replication;
+using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
+using ResyncMode = Colo.AgentApi.ResyncMode;
+
+namespace Colo.Agent.Volumes;
+
+/// <summary>
+/// What is open of one replica: its primary or its secondary service, or the fault that keeps it out of service. Makes, opens, promotes
+/// and closes it, and writes the memory before it acts on it. Its owner decides whether a call is due, and never makes two at a time;
+/// the properties may be read at any time.
+/// </summary>
+/// <param name="parts">Of the process.</param>
+/// <param name="uid">Of the volume.</param>
+/// <param name="paths">Where it lies.</param>
+/// <param name="memory">What it remembers.</param>
+/// <param name="becameStale">Told, on any thread, that a secondary misses writes; <see cref="BeginAnewAsync"/> is due then.</param>
+public sealed class OpenReplica(
+    VolumeParts parts, string uid, ReplicaPaths paths, ReplicaMemory memory, Action<SecondaryService> becameStale)
+{
+    private readonly ILogger log = parts.Logs.CreateLogger<OpenReplica>();
+    private volatile PrimaryService? primary;
+    private volatile SecondaryService? secondary;
+    private volatile string? fault;
+
+    public PrimaryService? Primary => primary;
+
+    public SecondaryService? Secondary => secondary;
+
+    public string? Fault => fault;
+
+    public bool IsOpen => primary is not null || secondary is not null;
+
+    /// <summary>Opens what a former process left, as it was; a fault is kept and shown, never thrown.</summary>
+    public async Task AdoptAsync()
+    {
+        try
+        {
+            if (memory.Load() is { Released: false })
+            {
+                await OpenAsync("adopted");
+            }
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            SetFault(e.Message);
+        }
+    }
+
+    /// <summary>Makes disk and memory of a replica that does not exist yet, and opens it. What fails leaves nothing behind.</summary>
+    public async Task CreateAsync(ReplicaSpec spec)
+    {
+        if (File.Exists(paths.Disk))
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Damaged, $"{paths.Disk} exists without {paths.State}: a disk is not overwritten; move it away, or restore both");
+        }
+
+        try
+        {
+            Directory.CreateDirectory(paths.Directory);
+            memory.Begin(new()
+            {
+                Version = StoredReplica.CurrentVersion,
+                Spec = spec,
+                HighestTerm = spec.Term,
+                Generation = Guid.NewGuid().ToString("N"),
+                BootId = BootId.Current,
+                Clean = true,
+            });
+            await OpenAsync("created");
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            // Nothing was served and nothing is remembered: the same call may be tried again.
+            await CloseAsync("creation failed", TimeSpan.Zero);
+            DeleteFiles();
+            throw ToFault(e);
+        }
+    }
+
+    /// <summary>As <see cref="OpenAsync"/>; what fails is kept as the fault, too.</summary>
+    public async Task OpenOrFaultAsync(string how)
+    {
+        try
+        {
+            await OpenAsync(how);
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            SetFault(e.Message);
+            throw ToFault(e);
+        }
+    }
+
+    /// <summary>Takes a primary from here on; a secondary that missed writes begins anew before.</summary>
+    public async Task StartSecondaryAsync(ResyncMode resync)
+    {
+        if (secondary!.MustBeginAnew(resync))
+        {
+            await BeginAnewAsync();
+        }
+
+        await secondary.StartAsync(resync);
+        memory.Update(s => s with { Started = true, Stopped = false });
+    }
+
+    /// <summary>A secondary that misses writes: empty buffers, not started, to be filled by the next Start.</summary>
+    public async Task BeginAnewAsync()
+    {
+        await CloseAsync("begins anew: it misses writes", TimeSpan.Zero);
+        paths.Epochs(memory.Current.Spec).Clear();
+        memory.Update(s => s with { Started = false });
+        await OpenOrFaultAsync("to be filled anew");
+    }
+
+    /// <summary>Makes the open secondary the primary of a higher term, which the arbiter's record must name.</summary>
+    public async Task PromoteAsync(long term, RecoveryPoint asked)
+    {
+        StoredReplica before = memory.Current;
+        if (term == before.Spec.Term)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Precondition, $"promotion needs a term above {term}, which the arbiter's record must show");
+        }
+
+        ReplicaSpec spec = before.Spec with
+        {
+            Term = term,
+            Role = Role.Primary,
+            Peer = null,
+            PlainExportName = "",
+            RecoveryPoint = asked == RecoveryPoint.Unspecified ? before.Spec.RecoveryPoint : asked,
+        };
+        RecordCheck.Require(spec, parts.Options.NodeName);
+        long start = parts.Time.GetTimestamp();
+        memory.Update(s => s with { Spec = spec, HighestTerm = term, Promoting = true, Started = false, Stopped = false });
+        try
+        {
+            PrimaryBase below = await secondary!.PromoteAsync(new(term), ApiMapping.ToReplica(spec.RecoveryPoint));
+            secondary = null;
+            primary = await OpenPrimaryAsync(below, mayHaveInFlight: true);
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            SetFault($"promotion failed: {e.Message}");
+            await CloseAsync("promotion failed", TimeSpan.Zero);
+            throw new VolumeFaultException(VolumeFaultKind.Failed, $"promotion failed: {e.Message}", e);
+        }
+
+        TimeSpan took = parts.Time.GetElapsedTime(start);
+        primary.PromotedIn(took);
+        log.Promoted(uid, term, spec.RecoveryPoint, took.TotalMilliseconds);
+    }
+
+    /// <summary>Closes whichever service is open; the state says Clean only where it drained and flushed.</summary>
+    public async Task CloseAsync(string why, TimeSpan drain)
+    {
+        bool? clean = primary is { } source ? await source.CloseAsync(drain)
+            : secondary is { } target ? await target.CloseAsync(drain)
+            : null;
+        (primary, secondary) = (null, null);
+        if (clean is { } isClean && memory.Known is { } known)
+        {
+            memory.Update(s => s with { Clean = isClean });
+            log.Closed(uid, known.Spec.Term, why);
+        }
+    }
+
+    /// <summary>Closed before; then its disk, its buffers and its memory go.</summary>
+    public void DeleteFiles()
+    {
+        foreach (BufferMedium medium in new[] { BufferMedium.Memory, BufferMedium.Disk })
+        {
+            DeleteDirectory(paths.Buffer(medium));
+        }
+
+        DeleteDirectory(paths.Directory);
+        memory.Forget();
+    }
+
+    /// <summary>Out of service from here on, and why.</summary>
+    public void SetFault(string reason)
+    {
+        fault = reason;
+        log.Faulted(uid, reason);
+    }
+
+    public void ClearFault() => fault = null;
+
+    public VolumeFaultException NotServing() => new(
+        VolumeFaultKind.Precondition,
+        fault is not null ? $"volume {uid} is out of service: {fault}"
+        : secondary is not null ? $"volume {uid} is a secondary here: this call is for its primary"
+        : $"volume {uid} is not open");
+
+    /// <summary>Opens what the memory describes, in its role.</summary>
+    private async Task OpenAsync(string how)
+    {
+        await MakeDiskAsync();
+        StoredReplica before = memory.Current;
+
+        // A crash from here on may leave writes on one side only; the machine's crash may lose answered ones.
+        memory.Update(s => s with
+        {
+            Clean = false,
+            BootId = BootId.Current,
+            Generation = !s.Clean && s.BootId != BootId.Current ? Guid.NewGuid().ToString("N") : s.Generation,
+        });
+        if (before.Spec.Role == Role.Secondary)
+        {
+            secondary = await SecondaryService.OpenAsync(parts, memory, paths, becameStale);
+        }
+        else
+        {
+            PrimaryBase below = before.Promoting
+                ? await SecondaryService.ResumePromotionAsync(parts, memory, paths)
+                : PrimaryBase.Disk(paths.OpenDisk(before.Spec));
+            primary = await OpenPrimaryAsync(below, mayHaveInFlight: !before.Clean);
+        }
+
+        log.Opened(uid, before.Spec.Term, before.Spec.Role, how);
+    }
+
+    private async Task<PrimaryService> OpenPrimaryAsync(PrimaryBase below, bool mayHaveInFlight)
+    {
+        try
+        {
+            return await PrimaryService.OpenAsync(parts, memory, paths, below, mayHaveInFlight);
+        }
+        catch
+        {
+            await below.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task MakeDiskAsync()
+    {
+        if (memory.Current is { DiskCreated: false } known)
+        {
+            File.Delete(paths.Disk);
+            await RawFile.Create(paths.Disk, known.Spec.SizeBytes).DisposeAsync();
+            memory.Update(s => s with { DiskCreated = true });
+        }
+    }
+
+    private static void DeleteDirectory(string directory)
+    {
+        if (Directory.Exists(directory))
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static bool IsExpected(Exception e) =>
+        e is IOException or UnauthorizedAccessException or VolumeFaultException or Qcow2Exception or InvalidDataException
+            or ReplicationException;
+
+    private static VolumeFaultException ToFault(Exception e) => e switch
+    {
+        VolumeFaultException already => already,
+        ReplicationException replication => ApiMapping.ToFault(replication),
+        FileOpenException { Error: FileOpenError.NoSpace } => new(VolumeFaultKind.Exhausted, e.Message, e),
+        FileOpenException { Error: FileOpenError.Locked } => new(VolumeFaultKind.Precondition, e.Message, e),
+        Qcow2Exception or InvalidDataException or StateFileException => new(VolumeFaultKind.Damaged, e.Message, e),
+        _ => new(VolumeFaultKind.Failed, e.Message, e),
+    };
+}
