@@ -337,8 +337,12 @@ public sealed class SecondaryService
         try
         {
             Api.VolumeRecord? record = new Api.VolumeRecordFile(spec.ArbiterDirectory, uid).Read();
-            return record is { SecondaryState: Api.SecondaryState.InSync }
-                && record.Term == spec.Term && record.Secondary == parts.Options.NodeName;
+
+            // A record that names this node primary is a promotion on its way: what it says of the secondary is about the other copy, and
+            // this one must be found as it is.
+            return record?.Primary == parts.Options.NodeName
+                || (record is { SecondaryState: Api.SecondaryState.InSync }
+                    && record.Term == spec.Term && record.Secondary == parts.Options.NodeName);
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
         {
