@@ -29,10 +29,16 @@ internal sealed class Resync(
 
     public Task<bool> Completion { get; private set; } = Task.FromResult(true);
 
+    /// <summary>Before the switch to Replicating: it releases reads that settle their range through this very copy.</summary>
+    public void Prepare(Attachment filled) =>
+        Volatile.Write(ref latest, new ResyncCopy(filled, quorum.Local, gate, inFlight, options, time, observer));
+
+    /// <summary>The switch did not happen: what was prepared never runs.</summary>
+    public void Abandon(string reason) => Volatile.Read(ref latest)?.End(completed: false, reason);
+
     public void Start(Attachment filled)
     {
-        ResyncCopy copy = new(filled, quorum.Local, gate, inFlight, options, time, observer);
-        Volatile.Write(ref latest, copy);
+        ResyncCopy copy = Volatile.Read(ref latest) ?? throw new InvalidOperationException("the resync is started before it was prepared");
         Completion = Task.Run(() => RunAsync(copy, filled));
         tasks.Own(Completion);
     }

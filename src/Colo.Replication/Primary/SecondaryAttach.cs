@@ -124,9 +124,19 @@ internal sealed class SecondaryAttach(
             }
 
             secondary.Add(added);
+            if (added.Mode != ResyncMode.None)
+            {
+                resync.Prepare(added);
+            }
+
             if (!serve.TryChange([ServeState.Alone, ServeState.Waiting], ServeState.Replicating, $"with {added.Link.PeerNode}"))
             {
                 secondary.TakeBack();
+                if (added.Mode != ResyncMode.None)
+                {
+                    resync.Abandon(serve.Reason);
+                }
+
                 throw new ReplicationException(ReplicationFault.WrongState, $"{serve.State} meanwhile: {serve.Reason}");
             }
         }
