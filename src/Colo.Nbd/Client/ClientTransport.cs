@@ -1,8 +1,8 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using Colo.Nbd.Wire;
 
 namespace Colo.Nbd.Client;
 
@@ -25,16 +25,13 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     private static readonly TimeSpan ConnectSlice = TimeSpan.FromMilliseconds(20);
 
     private readonly object abortGate = new();
-    private readonly long busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
+    private AdaptivePoll poll = new(busyPoll);
     private Socket? socket;
     private SslStream? tls;
     private TlsWire? wire;
     private volatile bool aborted;
 
     public bool IsTls => tls is not null;
-
-    /// <summary>Whether a reply is due, so that looking for it is worth the processor.</summary>
-    public bool ExpectsReply { get; set; }
 
     public void Connect(NbdEndpoint endpoint)
     {
@@ -261,12 +258,12 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     /// <summary>Past TLS, for <see cref="TlsWire"/>.</summary>
     public int ReceiveRaw(Span<byte> destination)
     {
-        long lookUntil = 0;
         while (true)
         {
             int received = socket!.Receive(destination, SocketFlags.None, out SocketError error);
             if (error == SocketError.Success)
             {
+                poll.Found();
                 return received;
             }
 
@@ -275,16 +272,9 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
                 throw new IOException("receiving from the NBD server: " + error, new SocketException((int)error));
             }
 
-            if (ExpectsReply && busyPollTicks > 0)
+            if (poll.TryGiveWay())
             {
-                long now = Stopwatch.GetTimestamp();
-                lookUntil = lookUntil == 0 ? now + busyPollTicks : lookUntil;
-                if (now < lookUntil)
-                {
-                    // The peer may need this very processor to answer.
-                    Thread.Yield();
-                    continue;
-                }
+                continue;
             }
 
             socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectRead);

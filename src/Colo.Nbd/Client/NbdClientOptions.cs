@@ -28,9 +28,9 @@ public sealed record NbdClientOptions
     /// <summary>Replies are received into a buffer of this size; 16 KiB to 64 MiB.</summary>
     public int ReceiveBufferBytes { get; init; } = 1 << 20;
 
-    /// <summary>With requests in flight the receive thread looks for replies this long, giving way between two looks, before it
-    /// sleeps. A wake-up costs more than a reply from a near peer takes. Zero on a crowded machine.</summary>
-    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(20);
+    /// <summary>The longest wait for a reply that the receive thread polls through, giving way between two looks, instead of sleeping,
+    /// where its last wait was that short. A wake-up costs more than a reply from a near peer takes. Zero: always sleep.</summary>
+    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(200);
 
     public bool RequestStructuredReplies { get; init; } = true;
 

@@ -52,7 +52,6 @@ internal sealed class ReplyReceiver(
                 }
             }
 
-            transport.ExpectsReply = pipeline.HasInFlight;
             received = ReceiveMore(transport);
         }
         while (received > 0);

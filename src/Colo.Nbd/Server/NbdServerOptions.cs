@@ -16,9 +16,10 @@ public sealed record NbdServerOptions
     public int MaxConnections { get; init; } = NbdLimits.MaxConnections;
 
     /// <summary>
-    /// How long an idle connection polls its socket before it sleeps: a wake-up costs more than a 4 KiB request. Zero: sleep at once.
+    /// The longest wait that a connection polls through instead of sleeping, where its last wait was that short: a wake-up costs more than
+    /// a 4 KiB request. The default covers a replicated write's whole way at depth 1. Zero: always sleep.
     /// </summary>
-    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(50);
+    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(200);
 
     /// <summary>Requests of one connection that the device has not answered yet; more wait in the socket.</summary>
     public int MaxRequestsInFlight { get; init; } = 256;

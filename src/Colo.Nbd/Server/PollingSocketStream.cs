@@ -1,6 +1,6 @@
-using System.Diagnostics;
 using System.Net.Sockets;
 using Colo.Nbd.Transmission;
+using Colo.Nbd.Wire;
 
 namespace Colo.Nbd.Server;
 
@@ -14,16 +14,13 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
 {
     private const int Forever = -1;
 
-    /// <summary>Between two looks at the socket, in the processor's pause instructions.</summary>
-    private const int SpinsBetweenPolls = 30;
-
     private readonly Socket socket;
-    private readonly long busyPollTicks;
+    private AdaptivePoll poll;
 
     public PollingSocketStream(Socket socket, TimeSpan busyPoll)
     {
         this.socket = socket;
-        busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
+        poll = new(busyPoll);
         socket.Blocking = false;
         if (socket.ProtocolType == ProtocolType.Tcp)
         {
@@ -48,28 +45,16 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
 
     public override int Read(Span<byte> buffer)
     {
-        if (TryReceive(buffer, out int received))
-        {
-            return received;
-        }
-
-        long start = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetTimestamp() - start < busyPollTicks)
-        {
-            Thread.SpinWait(SpinsBetweenPolls);
-            if (TryReceive(buffer, out received))
-            {
-                return received;
-            }
-
-            Thread.Yield(); // another connection's thread may have work for this core
-        }
-
+        int received;
         while (!TryReceive(buffer, out received))
         {
-            socket.Poll(Forever, SelectMode.SelectRead);
+            if (!poll.TryGiveWay())
+            {
+                socket.Poll(Forever, SelectMode.SelectRead);
+            }
         }
 
+        poll.Found();
         return received;
     }
 

@@ -50,7 +50,7 @@ internal sealed class QuorumRequest : IValueTaskSource<BlockStatus>
     public RequestFlags Flags { get; private set; }
 
     /// <summary>The in-flight range; the owner releases it before the answer.</summary>
-    public RangeLock.Held Held { get; set; }
+    public RangeLock.Held Held { get; private set; }
 
     public BlockStatus Local { get; set; }
 
@@ -90,6 +90,13 @@ internal sealed class QuorumRequest : IValueTaskSource<BlockStatus>
         }
 
         return new(this, version);
+    }
+
+    public void ReleaseRange()
+    {
+        RangeLock.Held held = Held;
+        Held = default;
+        held.Dispose();
     }
 
     public void Finish(BlockStatus status) => result.SetResult(status);

@@ -1,10 +1,12 @@
+using Colo.Blocks;
+
 namespace Colo.Replication;
 
 /// <summary>
 /// Whether a primary may serve: one state, its reason, and the requests whose answers are held while it is Suspended. Every change is
 /// atomic with taking the held ones out, so that none is held for ever.
 /// </summary>
-internal sealed class ServeSwitch(IReplicationObserver observer)
+internal sealed class ServeSwitch(RequestGate requests, Divergence divergence, IReplicationObserver observer)
 {
     private readonly Lock gate = new();
     private readonly List<QuorumRequest> held = [];
@@ -20,30 +22,15 @@ internal sealed class ServeSwitch(IReplicationObserver observer)
     /// <summary>Ends at the next change after this property was read: read it before <see cref="State"/>.</summary>
     public Task Changed => Volatile.Read(ref changed).Task;
 
-    /// <summary>False where the answer need not be held (any more).</summary>
-    public bool TryHold(QuorumRequest request)
-    {
-        lock (gate)
-        {
-            if (State != ServeState.Suspended)
-            {
-                return false;
-            }
-
-            held.Add(request);
-            return true;
-        }
-    }
-
-    /// <summary>Changes the state if it is one of <paramref name="from"/>; gives out what was held, for the caller to finish.</summary>
-    public bool TryChange(ReadOnlySpan<ServeState> from, ServeState to, string reason, out QuorumRequest[] released)
+    /// <summary>Changes the state if it is one of <paramref name="from"/>, and answers what was held in the one before.</summary>
+    public bool TryChange(ReadOnlySpan<ServeState> from, ServeState to, string reason)
     {
         TaskCompletionSource ended;
+        QuorumRequest[] released;
         lock (gate)
         {
             if (!from.Contains(State))
             {
-                released = [];
                 return false;
             }
 
@@ -61,6 +48,46 @@ internal sealed class ServeSwitch(IReplicationObserver observer)
 
         ended.SetResult();
         observer.ServeStateChanged(to, reason);
+        foreach (QuorumRequest request in released)
+        {
+            HoldOrEnd(request);
+        }
+
         return true;
+    }
+
+    /// <summary>
+    /// For a request that was not acknowledged: held while Suspended; otherwise answered with what the local disk said, now that the
+    /// record allows it, or refused.
+    /// </summary>
+    public void HoldOrEnd(QuorumRequest request)
+    {
+        if (!TryHold(request))
+        {
+            End(request, IsOver ? BlockStatus.Shutdown : request.Local);
+        }
+    }
+
+    /// <summary>False where the answer need not be held (any more).</summary>
+    private bool TryHold(QuorumRequest request)
+    {
+        lock (gate)
+        {
+            if (State != ServeState.Suspended)
+            {
+                return false;
+            }
+
+            held.Add(request);
+            return true;
+        }
+    }
+
+    private void End(QuorumRequest request, BlockStatus status)
+    {
+        divergence.HasWrittenAlone |= request.Kind != RequestKind.Flush && request.Remote != BlockStatus.Ok;
+        request.ReleaseRange();
+        requests.Exit();
+        request.Finish(status);
     }
 }

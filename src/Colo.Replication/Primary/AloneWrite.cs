@@ -1,0 +1,52 @@
+using System.Runtime.CompilerServices;
+using Colo.Blocks;
+
+namespace Colo.Replication;
+
+/// <summary>Writes and flushes to the local disk alone. The caller has entered the gate and has found the state Alone; each leaves the gate.</summary>
+internal sealed class AloneWrite(IBlockDevice local, RequestGate gate, ServeSwitch serve, ErrorLatch errors, Divergence divergence)
+{
+    public ValueTask<BlockStatus> WriteAsync(long offsetBytes, ReadOnlyMemory<byte> source, RequestFlags flags)
+    {
+        divergence.HasWrittenAlone = true;
+        return Finish(local.WriteAsync(offsetBytes, source, flags));
+    }
+
+    public ValueTask<BlockStatus> WriteZeroesAsync(BlockRange range, RequestFlags flags)
+    {
+        divergence.HasWrittenAlone = true;
+        return Finish(ZeroFallback.WriteZeroesAsync(local, range, flags));
+    }
+
+    public ValueTask<BlockStatus> FlushAsync() => Finish(local.FlushAsync());
+
+    private ValueTask<BlockStatus> Finish(ValueTask<BlockStatus> written)
+    {
+        if (!written.IsCompletedSuccessfully)
+        {
+            return FinishAsync(written);
+        }
+
+        gate.Exit();
+        BlockStatus status = written.Result;
+        return status == BlockStatus.Ok && serve.State == ServeState.Alone ? new(status) : new(Failed(status));
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<BlockStatus> FinishAsync(ValueTask<BlockStatus> written)
+    {
+        BlockStatus status = await written;
+        gate.Exit();
+        return status == BlockStatus.Ok && serve.State == ServeState.Alone ? status : Failed(status);
+    }
+
+    private BlockStatus Failed(BlockStatus status)
+    {
+        if (status != BlockStatus.Ok)
+        {
+            errors.Report(ReplicationError.PrimaryDisk, status, $"a write or flush on the primary disk: {status}");
+        }
+
+        return serve.IsOver ? BlockStatus.Shutdown : status;
+    }
+}
