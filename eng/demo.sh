@@ -24,7 +24,7 @@ readonly GUEST_OFFSET=$((640 * MIB)) GUEST_LENGTH=$((128 * MIB))     # the journ
 readonly FIO_OFFSET=$((768 * MIB)) FIO_MIB=192                       # fio's region
 readonly MARK_OFFSET=$((1000 * MIB))
 readonly VOLUME_MIB=1024
-readonly GUEST_WRITES=30000 KILL_AFTER=8000
+readonly GUEST_WRITES=60000 KILL_AFTER=8000
 
 guest_pid=
 table=()
@@ -222,6 +222,7 @@ done_ "$survivor serves under term $(field status.term), $(($(now_ms) - killed_a
 step "The guest goes on at the same address"
 wait "$guest_pid" || { guest_pid=; fail "the guest ended with an error: $(tail -n 1 "$work/guest.err")"; }
 guest_pid=
+grep -q 'reconnects=0 ' "$work/guest.out" && fail "the guest had finished before the kill: nothing was proven"
 uri=$(field status.endpoint.uri)
 done_ "$(cat "$work/guest.out")"
 

@@ -90,6 +90,8 @@ public static class FailoverPolicy
             ReplicaStage.Absent or ReplicaStage.WaitingArbiter =>
                 new(FailoverVerdict.Wait, $"{survivor.Node} has not opened its replica yet", point),
             ReplicaStage.Faulted => Refuse($"{survivor.Node}'s replica is faulted: {survivor.Error}", point),
+            ReplicaStage.Prepared when point == RecoveryPoint.LastCheckpoint =>
+                Refuse($"{survivor.Node} no longer holds its last checkpoint; ask for the recovery point LatestWrite", point),
             ReplicaStage.Syncing when !evenSyncing => Refuse($"{survivor.Node} is being filled", point),
             _ => new(FailoverVerdict.Allowed, $"{survivor.Node} is in sync", point),
         };

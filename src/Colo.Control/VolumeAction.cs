@@ -23,7 +23,8 @@ public abstract record VolumeAction
 
     public sealed record PrepareSecondary(string Node, long Term, string PrimaryNode) : VolumeAction;
 
-    public sealed record StartSecondary(string Node, long Term) : VolumeAction;
+    /// <param name="AsItIs">No copy follows: the replica is to be promoted with what it holds. Otherwise its primary will fill it.</param>
+    public sealed record StartSecondary(string Node, long Term, bool AsItIs = false) : VolumeAction;
 
     public sealed record StartPrimary(string Node, long Term, string SecondaryNode) : VolumeAction;
 

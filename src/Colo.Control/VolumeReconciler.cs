@@ -48,10 +48,10 @@ public static class VolumeReconciler
         {
             VolumeSituation.SwitchingOver => SwitchOver(truth, primary, switchover!),
             VolumeSituation.TakingOver => TakeOver(input.Spec, truth, secondary!, verdict, failover),
-            VolumeSituation.PrimaryLost => Wait(situation, PrimaryLostReason(input.Spec, truth, secondary, verdict), Calm),
+            VolumeSituation.PrimaryLost => PrimaryLost(input.Spec, truth, primary, secondary, verdict),
             VolumeSituation.PrimarySuspect => Wait(situation, verdict.Reason, verdict.Remaining < Calm ? verdict.Remaining : Calm),
             VolumeSituation.Promoting => Act(situation, $"{primary.Node} is to serve under term {truth.Term}",
-                new VolumeAction.Promote(primary.Node, truth.Term, PromotionPoint(input))),
+                [.. Started(primary), new VolumeAction.Promote(primary.Node, truth.Term, PromotionPoint(input))]),
             VolumeSituation.PrimaryUnprepared => PreparePrimary(truth, primary),
             VolumeSituation.PrimaryWaiting => Wait(situation, $"{primary.Node} waits for the arbiter", Soon),
             VolumeSituation.SecondaryLost => Wait(situation, SecondaryLostReason(truth, primary, secondary), Calm),
@@ -206,8 +206,25 @@ public static class VolumeReconciler
         RecoveryPoint point = byRequest ? asked!.RecoveryPoint : spec.EffectiveRecoveryPoint;
         string reason = byRequest ? $"failover asked for; {asked!.Reason}" : $"{verdict.Reason}; {secondary.Node} is in sync";
         return Act(VolumeSituation.TakingOver, reason,
+        [
+            .. Started(secondary),
             new VolumeAction.ReplaceRecord(truth, truth.TakenOver(), reason),
-            new VolumeAction.Promote(secondary.Node, truth.Term + 1, point));
+            new VolumeAction.Promote(secondary.Node, truth.Term + 1, point),
+        ]);
+    }
+
+    /// <summary>An agent promotes only what was started: a copy that lost its primary and began anew was not.</summary>
+    private static VolumeAction[] Started(ReplicaView secondary) =>
+        secondary.Stage == ReplicaStage.Prepared ? [new VolumeAction.StartSecondary(secondary.Node, secondary.Term, AsItIs: true)] : [];
+
+    /// <summary>A faulted primary that nobody may replace is opened again: the fault may have been of the moment.</summary>
+    private static VolumePlan PrimaryLost(
+        ReplicatedVolumeSpec spec, VolumeTruth truth, ReplicaView primary, ReplicaView? secondary, PrimaryVerdict verdict)
+    {
+        string reason = $"{verdict.Reason}; no failover: {FailoverPolicy.Automatic(spec, truth, secondary).Reason}";
+        return verdict.Health == PrimaryHealth.Faulted
+            ? Act(VolumeSituation.PrimaryLost, reason, new VolumeAction.PreparePrimary(primary.Node, truth.Term, MustExist: true))
+            : Wait(VolumeSituation.PrimaryLost, reason, Calm);
     }
 
     /// <summary>Only term 1 may begin with an empty replica: any later primary holds data by the record's word.</summary>
@@ -249,9 +266,6 @@ public static class VolumeReconciler
         input.Intent.SwitchOverTo == input.Truth!.Primary ? RecoveryPoint.LatestWrite
         : input.Intent.Failover is { RecoveryPoint: { } asked } request && request.OfTerm == input.Truth.Term - 1 ? asked
         : input.Spec.EffectiveRecoveryPoint;
-
-    private static string PrimaryLostReason(ReplicatedVolumeSpec spec, VolumeTruth truth, ReplicaView? secondary, PrimaryVerdict verdict) =>
-        $"{verdict.Reason}; no failover: {FailoverPolicy.Automatic(spec, truth, secondary).Reason}";
 
     private static string SecondaryLostReason(VolumeTruth truth, ReplicaView primary, ReplicaView? secondary) => secondary switch
     {

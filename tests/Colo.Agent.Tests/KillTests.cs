@@ -125,6 +125,28 @@ public class KillTests
     }
 
     [Fact]
+    public async Task A_secondary_keeps_what_a_failover_needs_however_long_the_promotion_takes()
+    {
+        await using AgentPair pair = await AgentPair.StartAsync();
+        string uid = await pair.CreateAsync("slow", RecoveryPoint.LastCheckpoint);
+        await Guest.WriteAsync(pair.A.GuestUri(uid), 0x61, "0", "1M");
+        await pair.A.Client.CheckpointAsync(new CheckpointRequest { Volume = Ref(uid, 1) });
+        await Guest.WriteAsync(pair.A.GuestUri(uid), 0x62, "0", "1M");
+        await pair.A.KillAsync();
+        long term = pair.RecordTakeover(uid);
+
+        // Long enough for several looks at the record by a secondary that lost its primary; it must not begin anew.
+        for (int look = 0; look < 10; look++)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(200));
+            (await pair.B.StatusAsync(uid)).State.ShouldBe(ReplicaState.Running);
+        }
+
+        await pair.B.Client.StopAsync(new StopRequest { Volume = Ref(uid, term), Failover = true });
+        await Guest.ExpectAsync(pair.B.GuestUri(uid), 0x61, "0", "1M");
+    }
+
+    [Fact]
     public async Task A_promoted_secondary_that_is_killed_comes_back_as_primary_of_its_term()
     {
         await using AgentPair pair = await AgentPair.StartAsync();

@@ -132,6 +132,11 @@ public sealed class LocalTests
         wrongUid.ExitCode.ShouldBe(1);
         wrongUid.Error.ShouldContain("not this volume's UID");
         (await local.StatusAsync("term")).ShouldBe("1");
+
+        string uid = (await local.VolumeAsync())["metadata"]!["uid"]!.ToString();
+        (await local.LocalAsync("failover", "--force", "--uid", uid, "--accept-data-loss")).EnsureSuccess();
+        (await local.StatusAsync("currentPrimary")).ShouldBe("node-b");
+        await local.ShouldReadAsync(0x00, "0", "1M");
     }
 
     [Fact]

@@ -106,6 +106,40 @@ public sealed class FailoverTests
     }
 
     [Fact]
+    public void A_copy_that_was_not_started_is_started_as_it_is_before_the_record_changes()
+    {
+        VolumeIntent forced = new() { Failover = new FailoverRequest(7, null, Given.Uid, true) };
+
+        VolumePlan plan = Given.Plan(
+            Given.Truth(SecondaryState.Stale), Given.Silent("node-a", 60), Survivor with { Stage = ReplicaStage.Prepared }, intent: forced);
+
+        plan.Actions[0].ShouldBe(new VolumeAction.StartSecondary("node-b", 7, AsItIs: true));
+        plan.Actions[1].ShouldBeOfType<VolumeAction.ReplaceRecord>();
+        plan.Actions[2].ShouldBeOfType<VolumeAction.Promote>();
+    }
+
+    [Fact]
+    public void A_checkpoint_that_is_gone_is_not_promised()
+    {
+        VolumeIntent asked = new() { Failover = new FailoverRequest(7, RecoveryPoint.LastCheckpoint) };
+
+        VolumePlan plan = Given.Plan(
+            Given.Truth(), Given.Silent("node-a", 1), Survivor with { Stage = ReplicaStage.Prepared }, intent: asked);
+
+        plan.Failover!.Verdict.ShouldBe(FailoverVerdict.Refused);
+    }
+
+    [Fact]
+    public void A_faulted_primary_that_nobody_may_replace_is_opened_again()
+    {
+        VolumePlan plan = Given.Plan(
+            Given.Truth(SecondaryState.Stale), Given.Primary(stage: ReplicaStage.Faulted) with { Error = "promotion failed" }, Survivor);
+
+        plan.Actions.ShouldBe([new VolumeAction.PreparePrimary("node-a", 7, MustExist: true)]);
+        plan.Phase.ShouldBe(VolumePhase.Faulted);
+    }
+
+    [Fact]
     public void A_faulted_primary_is_followed_at_once()
     {
         ReplicaView faulted = Given.Primary(stage: ReplicaStage.Faulted) with { Error = "disk.raw: input/output error" };

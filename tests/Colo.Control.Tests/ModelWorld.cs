@@ -262,7 +262,7 @@ internal sealed class ModelWorld
     }
 
     private bool MayPromote(VolumeAction.Promote promote) =>
-        Is(this[promote.Node], ReplicaRole.Secondary, this[promote.Node].Term) && Truth!.Term == promote.Term && Truth.Primary == promote.Node;
+        Is(this[promote.Node], ReplicaRole.Secondary, this[promote.Node].Term) && this[promote.Node].Stage == ReplicaStage.Running && Truth!.Term == promote.Term && Truth.Primary == promote.Node;
 
     private static bool MayPrepare(ModelAgent agent, long term) => agent.Answers && agent.Term <= term;
 

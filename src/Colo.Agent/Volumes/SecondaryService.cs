@@ -310,10 +310,10 @@ public sealed class SecondaryService
         }
     }
 
-    /// <summary>Lost its primary, and the record does not call it in sync: forwards onto its disk would mix with a buffer that is the view
-    /// of an older moment. A copy that is being filled has no such view, and may go on.</summary>
+    /// <summary>Lost its primary, and the record says that it misses writes: forwards onto its disk would mix with a buffer that is the
+    /// view of an older moment. A copy that is being filled has no such view, and may go on.</summary>
     private bool IsStale() =>
-        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && !IsInSync();
+        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && IsLeftBehind();
 
     private async Task StopServingAsync()
     {
@@ -330,19 +330,23 @@ public sealed class SecondaryService
         (export, plain) = (null, null);
     }
 
-    /// <summary>By the record alone; without an answer, the copy is kept.</summary>
-    private bool IsInSync()
+    /// <summary>By the record alone; without an answer, the copy is kept. A record of a newer term that names this node as primary is
+    /// the failover that will soon ask for this very copy.</summary>
+    private bool IsLeftBehind()
     {
         ReplicaSpec spec = memory.Current.Spec;
         try
         {
             Api.VolumeRecord? record = new Api.VolumeRecordFile(spec.ArbiterDirectory, uid).Read();
-            return record is { SecondaryState: Api.SecondaryState.InSync }
-                && record.Term == spec.Term && record.Secondary == parts.Options.NodeName;
+            return record is not null
+                && record.Primary != parts.Options.NodeName
+                && (record.Term != spec.Term
+                    || record.Secondary != parts.Options.NodeName
+                    || record.SecondaryState != Api.SecondaryState.InSync);
         }
         catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
         {
-            return true;
+            return false;
         }
     }
 

@@ -111,7 +111,8 @@ public sealed class ActionExecutor(
 
     private async Task<ActionOutcome> StartSecondaryAsync(VolumeAction.StartSecondary action, CancellationToken token)
     {
-        await Client(action.Node).StartAsync(new StartRequest { Volume = Ref(action.Term) }, Options(token));
+        await Client(action.Node).StartAsync(
+            new StartRequest { Volume = Ref(action.Term), Resync = action.AsItIs ? ResyncMode.None : ResyncMode.Unspecified }, Options(token));
         return ActionOutcome.Success($"{action.Node} started as secondary");
     }
 

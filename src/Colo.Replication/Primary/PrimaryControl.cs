@@ -283,22 +283,21 @@ internal sealed class PrimaryControl : IAsyncDisposable
         }
 
         Attachment added = new(link, mode, replica.LengthBytes);
-        await SwitchToReplicatingAsync(added, token);
+        Resync? copy = mode == ResyncMode.None ? null : new(added, quorum.Local, gate, inFlight, options, time, observer);
+        await SwitchToReplicatingAsync(added, copy, token);
         if (State == ReplicationState.None)
         {
             Enter(ReplicationTransitions.Next(State, ReplicationEvent.Start));
         }
 
         Own(WatchAsync(added));
-        if (mode == ResyncMode.None)
+        if (copy is null)
         {
             // After the switch: from there on every acknowledged write is on both.
             await RecordInSyncAsync(added, token);
         }
         else
         {
-            Resync copy = new(added, quorum.Local, gate, inFlight, options, time, observer);
-            Volatile.Write(ref resync, copy);
             ResyncCompletion = Task.Run(() => ResyncAsync(copy, added));
             Own(ResyncCompletion);
         }
@@ -363,7 +362,7 @@ internal sealed class PrimaryControl : IAsyncDisposable
     }
 
     /// <summary>No write may be under way to the local disk alone when the first one is forwarded: the copier would miss it.</summary>
-    private async Task SwitchToReplicatingAsync(Attachment added, CancellationToken token)
+    private async Task SwitchToReplicatingAsync(Attachment added, Resync? copy, CancellationToken token)
     {
         gate.Hold();
         try
@@ -378,10 +377,17 @@ internal sealed class PrimaryControl : IAsyncDisposable
             quorum.AddChild(added.Link);
             Volatile.Write(ref attachment, added);
             Volatile.Write(ref unsure, added.Unsure);
+            if (copy is not null)
+            {
+                // Before the switch: it releases reads that settle their range through this very copy.
+                Volatile.Write(ref resync, copy);
+            }
+
             if (!Serve([ServeState.Alone, ServeState.Waiting], ServeState.Replicating, $"with {added.Link.PeerNode}"))
             {
                 Volatile.Write(ref attachment, null);
                 quorum.RemoveChild();
+                copy?.End(completed: false, serve.Reason);
                 throw new ReplicationException(ReplicationFault.WrongState, $"{serve.State} meanwhile: {serve.Reason}");
             }
         }
