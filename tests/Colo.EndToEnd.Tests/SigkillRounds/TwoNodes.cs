@@ -51,11 +51,13 @@ internal sealed class TwoNodes
     public async Task<ReplicatedVolumeStatus> StatusAsync() =>
         (await control.AskAsync(new ControlRequest("status"), CancellationToken.None)).Volumes.Single().Volume.Status!;
 
+    /// <summary>And nothing is being copied: after a restart in sync, what was in flight is made equal behind the guest's back.</summary>
     public async Task UntilProtectedAsync()
     {
         using CancellationTokenSource limit = new(Patience);
         ReplicatedVolumeStatus status;
-        while ((status = await StatusAsync()).Phase != VolumePhase.Protected || Record.SecondaryState != AgentApi.SecondaryState.InSync)
+        while ((status = await StatusAsync()) is not { Phase: VolumePhase.Protected, Resync: null }
+            || Record.SecondaryState != AgentApi.SecondaryState.InSync)
         {
             limit.IsCancellationRequested.ShouldBeFalse($"still {status.Phase} after {Patience}: {status.Message}; {Record}");
             await Task.Delay(TimeSpan.FromMilliseconds(30));
