@@ -42,7 +42,8 @@ format: ## Bring the code into the shape that .editorconfig asks for
 	@dotnet format ColoOperator.sln
 
 fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60)
-	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/Colo.Fuzz --seconds $(FUZZ_SECONDS)
+	@mkdir -p artifacts/fuzz
+	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/colo-fuzz --seconds $(FUZZ_SECONDS) --out artifacts/fuzz
 
 clean: ## Remove what was built
 	@rm -rf artifacts src/*/bin src/*/obj tests/*/bin tests/*/obj

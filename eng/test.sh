@@ -19,7 +19,7 @@ select_projects() {
     tr -s ' ' '\n' <<<"$TESTS"
     return
   fi
-  local slow="Colo.EndToEnd.Tests Colo.Conformance.Tests Colo.Agent.Tests" name
+  local slow="Colo.Cli.Tests Colo.Agent.Tests Colo.EndToEnd.Tests Colo.Conformance.Tests" name
   for name in $slow; do [[ -d tests/$name ]] && echo "$name"; done
   for name in tests/*.Tests; do
     name=${name#tests/}
