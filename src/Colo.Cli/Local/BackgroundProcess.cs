@@ -112,7 +112,10 @@ public sealed class BackgroundProcess(string pidFile, string logFile)
         kill.WaitForExit();
     }
 
-    /// <summary>Field 22 of /proc/PID/stat; null where there is no such process, or only its zombie.</summary>
+    /// <summary>
+    /// Field 22 of /proc/PID/stat; null where there is no such process, or only its zombie. A zombie whose other threads still end is
+    /// there: it holds its locks until the last of them is gone, and a successor would find the disk locked.
+    /// </summary>
     private static string? StartTime(int pid)
     {
         try
@@ -120,7 +123,8 @@ public sealed class BackgroundProcess(string pidFile, string logFile)
             // The second field is the name in parentheses and may hold anything, parentheses too.
             string stat = File.ReadAllText($"/proc/{pid}/stat");
             string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return fields[0] is "Z" or "X" ? null : fields[19];
+            bool ended = fields[0] is "Z" or "X" && Directory.GetDirectories($"/proc/{pid}/task").Length <= 1;
+            return ended ? null : fields[19];
         }
         catch (IOException)
         {
