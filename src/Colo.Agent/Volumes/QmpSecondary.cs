@@ -4,16 +4,13 @@ using System.Text.Json;
 namespace Colo.Agent.Volumes;
 
 /// <summary>
-/// A QEMU secondary's replication driver, steered over its QMP monitor (docs/interop/qmp-spec; xen-set-replication and
-/// xen-colo-do-checkpoint of qapi/migration.json). One connection a command: checkpoints are seconds apart, and a QEMU that was
-/// restarted needs no reconnect logic.
+/// A QEMU secondary's checkpoints, asked for over its QMP monitor (docs/interop/qmp-spec; xen-colo-do-checkpoint of
+/// qapi/migration.json). Whoever runs that QEMU has started its replication before. One connection a command: checkpoints are seconds
+/// apart, and a QEMU that was restarted needs no reconnect logic. A monitor takes one client at a time: this one wants its own.
 /// </summary>
 public sealed class QmpSecondary(string address, TimeSpan timeout)
 {
     private const int MaxLineBytes = 1 << 20;
-
-    public Task StartAsync(CancellationToken token) =>
-        ExecuteAsync("""{"execute":"xen-set-replication","arguments":{"enable":true,"primary":false}}""", token);
 
     public Task CheckpointAsync(CancellationToken token) => ExecuteAsync("""{"execute":"xen-colo-do-checkpoint"}""", token);
 
@@ -85,7 +82,7 @@ public sealed class QmpSecondary(string address, TimeSpan timeout)
             using JsonDocument answer = Parse(line);
             if (answer.RootElement.TryGetProperty("error", out JsonElement error))
             {
-                throw new IOException($"QMP at {address}: {error}");
+                throw new IOException($"QMP at {address}: {(error.TryGetProperty("desc", out JsonElement words) ? words : error)}");
             }
 
             if (answer.RootElement.TryGetProperty(wanted, out _))

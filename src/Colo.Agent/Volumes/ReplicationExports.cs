@@ -49,10 +49,7 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
         int at = name.LastIndexOf('@');
         if (at < 0 || !long.TryParse(name.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out long term))
         {
-            NbdExport? plain = targets.Values.FirstOrDefault(t => t.Plain?.Name == name)?.Plain;
-            return plain is null
-                ? NbdExportAnswer.Unknown($"no replication target '{name}' on this node; the form is uid@term")
-                : NbdExportAnswer.Serve(plain);
+            return FindPlain(name);
         }
 
         string uid = name[..at];
@@ -68,5 +65,13 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
                 ? NbdExportAnswer.RefusedByPolicy($"term {term} of volume {uid} is over: the secondary is of term {target.Term}")
                 : NbdExportAnswer.RefusedByPolicy(
                     $"the secondary of volume {uid} is of term {target.Term}; it must be prepared under term {term} first");
+    }
+
+    private NbdExportAnswer FindPlain(string name)
+    {
+        Target? target = targets.Values.FirstOrDefault(t => t.Plain?.Name == name);
+        return target is null ? NbdExportAnswer.Unknown($"no replication target '{name}' on this node; the form is uid@term")
+            : target.Refusal() is { } refusal ? NbdExportAnswer.RefusedByPolicy($"the secondary '{name}': {refusal}")
+            : NbdExportAnswer.Serve(target.Plain!);
     }
 }

@@ -265,8 +265,23 @@ public sealed class VolumeHost
         memory.Update(s => s with { Started = true });
         if (resync == ResyncMode.None)
         {
-            // Ends the secondary's filling, where it was started without knowing that nothing would be copied.
+            await FirstCheckpointAsync(source, token);
+        }
+    }
+
+    /// <summary>Ends the secondary's filling, where it was started without knowing that nothing would be copied. A secondary that cannot
+    /// take it (a QEMU whose replication was not started) is let go, so that the call that failed can be made again.</summary>
+    private async Task FirstCheckpointAsync(PrimaryService source, CancellationToken token)
+    {
+        try
+        {
             await source.CheckpointAsync(token);
+        }
+        catch (VolumeFaultException)
+        {
+            await source.DetachAsync(token);
+            memory.Update(s => s with { Started = false });
+            throw;
         }
     }
 

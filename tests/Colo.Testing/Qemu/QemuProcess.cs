@@ -11,28 +11,34 @@ public sealed class QemuProcess : IAsyncDisposable
 {
     private readonly RunningTool tool;
 
-    private QemuProcess(RunningTool tool, QmpClient qmp)
+    private QemuProcess(RunningTool tool, QmpClient qmp, string secondControlSocket)
     {
         this.tool = tool;
         Qmp = qmp;
+        SecondControlSocket = secondControlSocket;
     }
 
     public QmpClient Qmp { get; }
+
+    /// <summary>A second QMP monitor, for a program under test: each takes one client at a time, and <see cref="Qmp"/> stays connected.</summary>
+    public string SecondControlSocket { get; }
 
     public int Pid => tool.Pid;
 
     /// <param name="controlSocket">Path of the QMP socket to make; under 108 bytes, as every unix socket.</param>
     public static async Task<QemuProcess> StartAsync(string controlSocket)
     {
+        string second = controlSocket + "2";
         RunningTool tool = RunningTool.Start(
             "qemu-system-x86_64",
             [
                 "-M", "none", "-accel", "tcg", "-display", "none", "-nodefaults", "-no-user-config", "-S",
-                "-qmp", $"unix:{controlSocket},server=on,wait=off",
+                "-qmp", $"unix:{controlSocket},server=on,wait=off", "-qmp", $"unix:{second},server=on,wait=off",
             ]);
         try
         {
-            return new QemuProcess(tool, await QmpClient.ConnectAsync(controlSocket, () => tool.Process.HasExited ? tool.Error + " (exited)" : ""));
+            return new QemuProcess(
+                tool, await QmpClient.ConnectAsync(controlSocket, () => tool.Process.HasExited ? tool.Error + " (exited)" : ""), second);
         }
         catch
         {
