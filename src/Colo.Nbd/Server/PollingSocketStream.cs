@@ -13,6 +13,7 @@ namespace Colo.Nbd.Server;
 internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
 {
     private const int Forever = -1;
+    private const int UnixSendBufferBytes = 1 << 20;
 
     private readonly Socket socket;
     private AdaptivePoll poll;
@@ -26,6 +27,11 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
         {
             socket.NoDelay = true;
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        }
+        else
+        {
+            // As much of a large read in one send as the system allows; TCP sizes its buffers itself.
+            socket.SendBufferSize = UnixSendBufferBytes;
         }
     }
 
