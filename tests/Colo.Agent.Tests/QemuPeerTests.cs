@@ -192,6 +192,20 @@ public sealed class QemuPeerTests : IDisposable
         answer.Message.ShouldContain(refusal);
     }
 
+    [Fact]
+    public async Task A_plain_name_of_two_volumes_is_refused_and_names_both()
+    {
+        await using MemoryDisk disk = new(1 << 20);
+        ReplicationExports exports = new(NullLogger<ReplicationExports>.Instance);
+        exports.Serve("one", 1, new("one@1", disk), new(PlainName, disk), () => null);
+        exports.Serve("two", 1, new("two@1", disk), new(PlainName, disk), () => null);
+
+        NbdExportAnswer answer = await exports.FindAsync(PlainName, new("here"), CancellationToken.None);
+        answer.Export.ShouldBeNull();
+        answer.Message.ShouldContain("one");
+        answer.Message.ShouldContain("two");
+    }
+
     public void Dispose() => directory.Dispose();
 
     private async Task ReplicateAsync(AgentUnderTest agent, string uid, Peer peer)

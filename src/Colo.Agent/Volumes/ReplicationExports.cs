@@ -69,7 +69,15 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
 
     private NbdExportAnswer FindPlain(string name)
     {
-        Target? target = targets.Values.FirstOrDefault(t => t.Plain?.Name == name);
+        List<KeyValuePair<string, Target>> named = targets.Where(t => t.Value.Plain?.Name == name).ToList();
+        if (named.Count > 1)
+        {
+            // Guessing would write one volume's data onto another's disk.
+            return NbdExportAnswer.RefusedByPolicy(
+                $"'{name}' is the plain export name of several volumes: {string.Join(", ", named.Select(t => t.Key))}");
+        }
+
+        Target? target = named.Count == 1 ? named[0].Value : null;
         return target is null ? NbdExportAnswer.Unknown($"no replication target '{name}' on this node; the form is uid@term")
             : target.Refusal() is { } refusal ? NbdExportAnswer.RefusedByPolicy($"the secondary '{name}': {refusal}")
             : NbdExportAnswer.Serve(target.Plain!);
