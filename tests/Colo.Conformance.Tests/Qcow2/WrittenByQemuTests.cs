@@ -107,7 +107,7 @@ public sealed class WrittenByQemuTests : IDisposable
     {
         string path = directory.File("bitmaps.qcow2");
         await QemuImg.RunAsync("create", "-q", "-f", "qcow2", path, "2M");
-        await QemuImg.RunAsync("bitmap", "--add", path, "b0");
+        await QemuImg.RunAsync("bitmap", "--add", path, "tracking");
         await QemuImg.IoAsync(path, "write -P 1 0 64k");
 
         await using (Qcow2Image image = await QemuImg.OpenAsync(path))
@@ -116,13 +116,13 @@ public sealed class WrittenByQemuTests : IDisposable
             (await image.CheckAsync()).IsClean.ShouldBeTrue();
         }
 
-        (await QemuImg.RunAsync("info", path)).ShouldContain("b0");
+        (await QemuImg.RunAsync("info", path)).ShouldContain("tracking");
         await using (Qcow2Image image = await QemuImg.OpenAsync(path))
         {
             (await image.WriteAsync(0, new byte[512])).ShouldBe(BlockStatus.Ok);
         }
 
-        (await QemuImg.RunAsync("info", path)).ShouldNotContain("b0");
+        (await QemuImg.RunAsync("info", path)).ShouldNotContain("tracking");
     }
 
     [Fact]
