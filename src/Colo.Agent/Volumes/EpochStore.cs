@@ -102,12 +102,19 @@ public sealed class EpochStore(string directory, string diskPath, long lengthByt
         return boot == BootId.Current || phase == EpochPhase.Done ? new(epoch, phase) : EpochRecord.None;
     }
 
-    private async Task<Qcow2Image> MakeAsync(string path, Qcow2Backing backing) =>
-        await Qcow2Image.CreateAsync(ImageFile.Create(path), Qcow2CreateOptions.ForBuffer(lengthBytes, backing));
+    /// <summary>Under its name only when it is whole: whatever is called *.qcow2 here, qemu-img can read, whenever this process dies.</summary>
+    private async Task<Qcow2Image> MakeAsync(string path, Qcow2Backing backing)
+    {
+        string unfinished = path + ".new";
+        File.Delete(unfinished);
+        Qcow2Image image = await Qcow2Image.CreateAsync(ImageFile.Create(unfinished), Qcow2CreateOptions.ForBuffer(lengthBytes, backing));
+        File.Move(unfinished, path, overwrite: true);
+        return image;
+    }
 
     private void RemoveAllBut(long epoch)
     {
-        foreach (string path in Directory.Exists(directory) ? Directory.EnumerateFiles(directory, "*.qcow2").ToArray() : [])
+        foreach (string path in Directory.Exists(directory) ? Directory.EnumerateFiles(directory, "*.qcow2*").ToArray() : [])
         {
             if (path != HiddenPath(epoch) && path != ActivePath(epoch))
             {

@@ -89,6 +89,11 @@ public sealed class ClosingRaceTests
                     () => WriteWhileServed(server.Path, together), TaskCreationOptions.LongRunning)),
             ];
             together.SignalAndWait();
+            while (round % 2 == 1 && export.Metrics.Snapshot(NbdOperation.Write).Requests < 2)
+            {
+                await Task.Yield(); // these rounds close among clients that come and go, the others among those that come
+            }
+
             for (int spin = 0; spin < round; spin++)
             {
                 await Task.Yield();
