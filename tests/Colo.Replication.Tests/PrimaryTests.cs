@@ -280,13 +280,20 @@ public sealed class PrimaryTests
             write();
         }
 
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
+        // The best of several passes: what a request allocates it allocates in each; the runtime's own (tiering up) comes in some.
+        long least = long.MaxValue;
+        for (int pass = 0; pass < 10; pass++)
         {
-            write();
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 1000; i++)
+            {
+                write();
+            }
+
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
-        (GC.GetAllocatedBytesForCurrentThread() - before).ShouldBeLessThan(1000, "bytes for a thousand writes");
+        least.ShouldBeLessThan(1000, "bytes for a thousand writes");
     }
 
     private static int Next(Random random, int end)
