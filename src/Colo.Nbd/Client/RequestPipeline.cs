@@ -49,9 +49,6 @@ internal sealed class RequestPipeline : IBatchSink
     /// <summary>Ok while requests are taken; afterwards what every request is answered.</summary>
     public BlockStatus ClosedStatus { get; private set; }
 
-    /// <summary>Whether a reply is due.</summary>
-    public bool HasInFlight => table.Count > 0;
-
     public PendingRequest Rent(NbdCommand command, NbdCommandFlags flags, long offset, long length) =>
         pool.Rent(command, flags, offset, length);
 
