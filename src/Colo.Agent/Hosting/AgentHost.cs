@@ -17,7 +17,14 @@ public static class AgentHost
     /// <exception cref="OptionsValidationException">the configuration cannot work; every message names its key.</exception>
     public static WebApplication Build(IReadOnlyList<string> arguments)
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "colo-agent" });
+        // The host would watch everything below its content root for a changed appsettings.json: were a pool below it, each guest
+        // write would wake the watcher (at queue depth 1 that halved the rate).
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+        {
+            ApplicationName = "colo-agent",
+            ContentRootPath = AppContext.BaseDirectory,
+            Args = ["--hostBuilder:reloadConfigOnChange=false"],
+        });
         AgentOptions options = builder.AddAgentOptions(arguments);
         builder.AddAgentLogging(options);
         builder.AddAgentListeners(options);

@@ -36,11 +36,11 @@ internal sealed class ColoReplicatedStack : IReplicatedStack
 
     public static async Task<ColoReplicatedStack> LaunchAsync(StackPlace place)
     {
-        // Checkpoints only when the benchmark asks; the buffer lies beside the replicas, on the medium that is measured.
+        // Checkpoints only when the benchmark asks; the buffer lies in memory, as QEMU's does here.
         ColoLocal local = await ColoLocal.UpAsync(place.Directory, place.LengthBytes, string.Create(
             CultureInfo.InvariantCulture,
             $$"""
-              buffer: {medium: Disk, sizeLimit: {{Math.Max(place.LengthBytes * 3 >> 20, 64)}}Mi}
+              buffer: {medium: Memory, sizeLimit: {{Math.Max(place.LengthBytes * 3 >> 20, 64)}}Mi}
               checkpoint: {interval: 0}
               failover: {policy: Manual, recoveryPoint: LatestWrite}
             """));

@@ -29,7 +29,7 @@ internal sealed class QemuReplicatedStack : IReplicatedStack
     {
         // Over a unix socket, though ours forwards over TCP: QEMU 7.2's forwarding over TCP stalls for tens of milliseconds now and then,
         // and a peer is to be measured at its best.
-        QemuSecondary secondary = await QemuSecondary.LaunchAsync(place.Directory, place.LengthBytes);
+        QemuSecondary secondary = await QemuSecondary.LaunchAsync(place.Directory, place.LengthBytes, bufferDirectory: place.BufferDirectory);
         QemuPrimary primary = await QemuPrimary.LaunchAsync(place.Directory, place.LengthBytes);
         await secondary.StartAsync();
         await primary.StartAsync(secondary.NbdSocket, QemuSecondary.ForwardExport);

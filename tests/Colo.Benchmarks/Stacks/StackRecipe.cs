@@ -1,7 +1,10 @@
 namespace Colo.Benchmarks.Stacks;
 
-/// <summary>What a stack is made in: a directory of its own on the medium under test, and the disk's length.</summary>
-internal sealed record StackPlace(string Directory, long LengthBytes)
+/// <summary>
+/// What a stack is made in: a directory of its own on the medium under test, one in memory for what a secondary buffers (the
+/// default of a ReplicatedVolume), and the disk's length.
+/// </summary>
+internal sealed record StackPlace(string Directory, string BufferDirectory, long LengthBytes)
 {
     public string File(string name) => Path.Combine(Directory, name);
 }

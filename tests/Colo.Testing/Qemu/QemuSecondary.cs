@@ -33,11 +33,13 @@ public sealed class QemuSecondary : IAsyncDisposable
     /// <param name="lengthBytes">Of the disk.</param>
     /// <param name="tcpPort">Serve on this loopback port in place of the unix socket.</param>
     /// <param name="aio">QEMU's word for how files are read and written.</param>
-    public static async Task<QemuSecondary> LaunchAsync(string directory, long lengthBytes, int? tcpPort = null, string aio = "threads")
+    /// <param name="bufferDirectory">For hidden and active disk, where they are to lie elsewhere.</param>
+    public static async Task<QemuSecondary> LaunchAsync(
+        string directory, long lengthBytes, int? tcpPort = null, string aio = "threads", string? bufferDirectory = null)
     {
         string disk = Path.Combine(directory, "qemu-secondary.raw");
-        string hidden = Path.Combine(directory, "qemu-hidden.qcow2");
-        string active = Path.Combine(directory, "qemu-active.qcow2");
+        string hidden = Path.Combine(bufferDirectory ?? directory, "qemu-hidden.qcow2");
+        string active = Path.Combine(bufferDirectory ?? directory, "qemu-active.qcow2");
         RawDisk.CreateIfMissing(disk, lengthBytes);
         foreach (string overlay in (string[])[hidden, active])
         {
