@@ -1,7 +1,8 @@
 # The one list of commands. `make` or `make help` shows it.
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
-# FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
+# FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
+# SCALE='--volumes 200 --nodes 20'.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,12 +14,13 @@ FILTER ?=
 JOBS ?= 2
 BENCH ?= --quick
 FUZZ_SECONDS ?= 60
+SCALE ?=
 
 export CONFIGURATION TESTS FILTER JOBS
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz clean
+.PHONY: help deps build run test bench format fuzz scale clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +46,9 @@ format: ## Bring the code into the shape that .editorconfig asks for
 fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60)
 	@mkdir -p artifacts/fuzz
 	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/colo-fuzz --seconds $(FUZZ_SECONDS) --out artifacts/fuzz
+
+scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
+	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)
 
 clean: ## Remove what was built
 	@rm -rf artifacts src/*/bin src/*/obj tests/*/bin tests/*/obj
