@@ -19,6 +19,9 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>Differs from <see cref="CurrentPrimary"/> while a failover or a switchover is under way.</summary>
     public string TargetPrimary { get; init; } = "";
 
+    /// <summary>The placement.primaryNode that was last taken up: another one in the spec is a switchover still to be done. Null: none yet.</summary>
+    public string? ObservedPrimaryNode { get; init; }
+
     public string CurrentSecondary { get; init; } = "";
 
     public SecondaryState SecondaryState { get; init; }
