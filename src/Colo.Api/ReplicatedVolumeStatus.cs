@@ -21,13 +21,10 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>Differs from <see cref="CurrentPrimary"/> while a failover or a switchover is under way.</summary>
     public string TargetPrimary { get; init; } = "";
 
-<<<<<<< HEAD
     /// <summary>The placement.primaryNode that was last taken up: another one in the spec is a switchover still to be done. Null: none yet.</summary>
     public string? ObservedPrimaryNode { get; init; }
 
-=======
     /// <summary>The node that holds the second copy.</summary>
->>>>>>> w-crd
     public string CurrentSecondary { get; init; } = "";
 
     /// <summary>What the record says of the second copy: only InSync may take over without losing a write.</summary>
