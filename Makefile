@@ -20,10 +20,10 @@ export CONFIGURATION TESTS FILTER JOBS
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz scale clean
+.PHONY: help deps build run test bench format fuzz scale manifests clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: Debian packages (root or sudo), check the .NET SDK
 	@eng/deps.sh
@@ -49,6 +49,9 @@ fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60
 
 scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
 	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)
+
+manifests: ## Write what is derived: the chart's copy of the CRD, config/ from the chart
+	@eng/manifests.sh
 
 clean: ## Remove what was built
 	@rm -rf artifacts src/*/bin src/*/obj tests/*/bin tests/*/obj
