@@ -1,18 +1,28 @@
+using Colo.Operator.Crd;
 using Colo.Operator.Hosting;
 using Colo.Operator.Options;
 
 // colo-operator: drives the ReplicatedVolumes of a cluster. The map:
 //   configuration and its checks   Options/
 //   composition, health            Hosting/
+//   colo-operator crd              Crd/ (prints crds/colo.dev_replicatedvolumes.yaml; --without-rules: that of older servers)
 return args switch
 {
     ["--help" or "-h"] => Help(),
+    ["crd"] => Crd(withRules: true),
+    ["crd", "--without-rules"] => Crd(withRules: false),
     _ => await RunAsync(args),
 };
 
 static int Help()
 {
     Console.WriteLine(OperatorConfiguration.Usage);
+    return 0;
+}
+
+static int Crd(bool withRules)
+{
+    Console.Out.Write(ReplicatedVolumeCrd.ToYaml(withRules));
     return 0;
 }
 
