@@ -43,6 +43,9 @@ public sealed record ReplicatedVolumeStatus
 
     public IReadOnlyList<VolumeCondition> Conditions { get; init; } = [];
 
+    /// <summary>spec.placement.primaryNode as it was when it was last complied with: a change of it is a switchover.</summary>
+    public string? ObservedPrimaryNode { get; init; }
+
     public long? ObservedGeneration { get; init; }
 }
 
@@ -212,4 +215,7 @@ public static class ConditionType
     public const string Resyncing = "Resyncing";
     public const string FailoverInProgress = "FailoverInProgress";
     public const string StorageFull = "StorageFull";
+
+    /// <summary>False where something in the spec is not the case and will not be: an invalid spec, a size that cannot be had.</summary>
+    public const string SpecApplied = "SpecApplied";
 }
