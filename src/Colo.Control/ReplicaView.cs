@@ -52,6 +52,9 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
     /// <summary>Primary: the link to its secondary is up. Secondary: a primary is connected.</summary>
     public bool Connected { get; init; }
 
+    /// <summary>Primary: the node that it replicates to, or last did; null: unknown, or none.</summary>
+    public string? PeerNode { get; init; }
+
     /// <summary>Acknowledgements of writes are being held.</summary>
     public bool Suspended { get; init; }
 
@@ -73,6 +76,17 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
 
     /// <summary>One of the seven errors, or a fault; null: none.</summary>
     public string? Error { get; init; }
+
+    /// <summary>0: unknown.</summary>
+    public long SizeBytes { get; init; }
+
+    public string? Pool { get; init; }
+
+    /// <summary>For how long the pool that holds this volume has failed its probe, by the observer's own clock; null: it does not fail.</summary>
+    public TimeSpan? PoolFailingFor { get; init; }
+
+    /// <summary>What the probe says.</summary>
+    public string? PoolFault { get; init; }
 
     public bool IsPrimaryOf(long term) => Answers && Role == ReplicaRole.Primary && Term == term;
 
