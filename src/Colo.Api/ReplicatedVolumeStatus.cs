@@ -21,9 +21,6 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>Differs from <see cref="CurrentPrimary"/> while a failover or a switchover is under way.</summary>
     public string TargetPrimary { get; init; } = "";
 
-    /// <summary>The placement.primaryNode that was last taken up: another one in the spec is a switchover still to be done. Null: none yet.</summary>
-    public string? ObservedPrimaryNode { get; init; }
-
     /// <summary>The node that holds the second copy.</summary>
     public string CurrentSecondary { get; init; } = "";
 
@@ -56,6 +53,9 @@ public sealed record ReplicatedVolumeStatus
 
     /// <summary>Ready, Protected, Degraded, Resyncing, FailoverInProgress, StorageFull: each with its reason.</summary>
     public IReadOnlyList<VolumeCondition> Conditions { get; init; } = [];
+
+    /// <summary>spec.placement.primaryNode as it was when it was last complied with: a change of it is a switchover.</summary>
+    public string? ObservedPrimaryNode { get; init; }
 
     /// <summary>The generation of the spec that this status is about.</summary>
     public long? ObservedGeneration { get; init; }
@@ -251,4 +251,7 @@ public static class ConditionType
     public const string Resyncing = "Resyncing";
     public const string FailoverInProgress = "FailoverInProgress";
     public const string StorageFull = "StorageFull";
+
+    /// <summary>False where something in the spec is not the case and will not be: an invalid spec, a size that cannot be had.</summary>
+    public const string SpecApplied = "SpecApplied";
 }

@@ -85,80 +85,51 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         }
     }
 
-    public void Hear(NodeStatus now)
-    {
-        bool differs;
-        lock (guard)
-        {
-            differs = status is null || NewsOfAgents.Differs(status, now);
-            status = now;
-            Hear();
-        }
+    public void Hear(NodeStatus now) => Learn(now, [], []);
 
-        if (differs)
-        {
-            changed(new AgentChange(node, null));
-        }
-    }
+    public void Hear(VolumeStatus now) => Learn(null, [now], []);
 
-    public void Hear(VolumeStatus now)
-    {
-        bool differs;
-        lock (guard)
-        {
-            differs = !volumes.TryGetValue(now.Uid, out VolumeStatus? before) || NewsOfAgents.Differs(before, now);
-            volumes[now.Uid] = now;
-            Hear();
-        }
-
-        if (differs)
-        {
-            changed(new AgentChange(node, now.Uid));
-        }
-    }
-
-    public void Forget(string uid)
-    {
-        lock (guard)
-        {
-            volumes.Remove(uid);
-            Hear();
-        }
-
-        changed(new AgentChange(node, uid));
-    }
+    public void Forget(string uid) => Learn(null, [], [uid]);
 
     /// <param name="uid">What was asked for; empty: all, and what is not in the answer is not there.</param>
     public void Learn(string uid, StatusReply reply)
     {
-        string[] gone;
         lock (guard)
         {
             HashSet<string> said = [.. reply.Volumes.Select(v => v.Uid)];
-            gone = [.. volumes.Keys.Where(known => (uid.Length == 0 || known == uid) && !said.Contains(known))];
-            foreach (string lost in gone)
+            Learn(reply.Node, reply.Volumes, [.. volumes.Keys.Where(known => (uid.Length == 0 || known == uid) && !said.Contains(known))]);
+        }
+    }
+
+    /// <summary>All of it at once: a node that answers and whose volumes are not known yet would look as if it had none. The announcement
+    /// is made under the lock too, so that two of them keep their order; who hears it only takes note.</summary>
+    private void Learn(NodeStatus? now, IReadOnlyCollection<VolumeStatus> present, IReadOnlyCollection<string> gone)
+    {
+        lock (guard)
+        {
+            if (now is not null && (status is null || NewsOfAgents.Differs(status, now)))
             {
-                volumes.Remove(lost);
+                changed(new AgentChange(node, null));
             }
-        }
 
-        if (reply.Node is { } now)
-        {
-            Hear(now);
-        }
-        else
-        {
+            status = now ?? status;
+            foreach (VolumeStatus volume in present)
+            {
+                if (!volumes.TryGetValue(volume.Uid, out VolumeStatus? before) || NewsOfAgents.Differs(before, volume))
+                {
+                    changed(new AgentChange(node, volume.Uid));
+                }
+
+                volumes[volume.Uid] = volume;
+            }
+
+            foreach (string uid in gone)
+            {
+                volumes.Remove(uid);
+                changed(new AgentChange(node, uid));
+            }
+
             Hear();
-        }
-
-        foreach (VolumeStatus volume in reply.Volumes)
-        {
-            Hear(volume);
-        }
-
-        foreach (string lost in gone)
-        {
-            changed(new AgentChange(node, lost));
         }
     }
 
