@@ -59,7 +59,7 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
     public AgentNode Describe(string node)
     {
         (NodeStatus? status, bool answers, TimeSpan silent, IReadOnlyList<VolumeStatus> volumes) = Memory(node).Snapshot();
-        return new(node, answers, silent, status, volumes);
+        return new(node, answers, silent, status, volumes) { Fault = answers ? null : feeds.GetValueOrDefault(node)?.Fault };
     }
 
     public IReadOnlyCollection<string> NodesOf(string uid) => [.. memories.Where(m => m.Value.Holds(uid)).Select(m => m.Key)];
@@ -120,4 +120,8 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
 /// <summary>A node as its agent describes it.</summary>
 /// <param name="Status">Null: it never said a word.</param>
 /// <param name="Volumes">As it last said; no claim about now where it does not answer.</param>
-public sealed record AgentNode(string Node, bool Answers, TimeSpan SilentFor, NodeStatus? Status, IReadOnlyList<VolumeStatus> Volumes);
+public sealed record AgentNode(string Node, bool Answers, TimeSpan SilentFor, NodeStatus? Status, IReadOnlyList<VolumeStatus> Volumes)
+{
+    /// <summary>Why it cannot be reached, for people; null: it answers, or nobody knows.</summary>
+    public string? Fault { get; init; }
+}

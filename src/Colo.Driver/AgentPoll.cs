@@ -6,8 +6,11 @@ namespace Colo.Driver;
 internal static class AgentPoll
 {
     /// <param name="uid">Empty: all volumes.</param>
+    /// <param name="failed">Told why there is no answer.</param>
     /// <returns>Null: no answer within the bound. An agent without this volume answers with none.</returns>
-    public static async Task<StatusReply?> AskAsync(AgentApi.Agent.AgentClient client, string uid, TimeSpan bound, CancellationToken token)
+    public static async Task<StatusReply?> AskAsync(
+        AgentApi.Agent.AgentClient client, string uid, TimeSpan bound, CancellationToken token,
+        Action<RpcException>? failed = null)
     {
         try
         {
@@ -17,8 +20,9 @@ internal static class AgentPoll
         {
             return new StatusReply();
         }
-        catch (RpcException) when (!token.IsCancellationRequested)
+        catch (RpcException e) when (!token.IsCancellationRequested)
         {
+            failed?.Invoke(e);
             return null;
         }
     }

@@ -21,6 +21,7 @@ internal sealed class NodeFeed : IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private readonly NodeMemory memory;
     private readonly Task running;
+    private volatile string? fault;
 
     public NodeFeed(string node, string address, AgentFeedOptions options, TimeProvider time, ILogger log, Action<AgentChange> changed, NodeMemory memory)
     {
@@ -31,14 +32,18 @@ internal sealed class NodeFeed : IAsyncDisposable
 
     public AgentConnection Connection { get; }
 
+    /// <summary>Why the last call got no answer, in the words of whoever refused it; null: it got one.</summary>
+    public string? Fault => fault;
+
     /// <summary>Asks now, and remembers the answer.</summary>
     public async Task<bool> AskAsync(string uid, CancellationToken token)
     {
-        if (await AgentPoll.AskAsync(Connection.Client, uid, options.AnswerBound, token) is not { } reply)
+        if (await AgentPoll.AskAsync(Connection.Client, uid, options.AnswerBound, token, e => fault = Describe(e)) is not { } reply)
         {
             return false;
         }
 
+        fault = null;
         memory.Learn(uid, reply);
         return true;
     }
@@ -82,7 +87,7 @@ internal sealed class NodeFeed : IAsyncDisposable
         {
             if (!await AskAsync("", token))
             {
-                return "it does not answer";
+                return fault ?? "it does not answer";
             }
 
             changed(new AgentChange(node, null));
@@ -181,6 +186,9 @@ internal sealed class NodeFeed : IAsyncDisposable
         await timer.CancelAsync();
         return done;
     }
+
+    /// <summary>gRPC says "unavailable"; what is below it (a refused certificate, a closed port) is what a person can act on.</summary>
+    private static string Describe(RpcException e) => e.Status.DebugException?.GetBaseException().Message ?? $"{e.Status.Detail} ({e.StatusCode})";
 
     private static async Task AbandonAsync(Task work)
     {
