@@ -17,7 +17,7 @@ public sealed class WhoMayCallWhomTests
         ["Colo.Agent"] = ["Colo.AgentApi", "Colo.Blocks", "Colo.Linux", "Colo.Nbd", "Colo.Qcow2", "Colo.Replication"],
         ["Colo.Api"] = [],
         ["Colo.Control"] = ["Colo.Api"],
-        ["Colo.Cli"] = ["Colo.AgentApi", "Colo.Api", "Colo.Control"],
+        ["Colo.Cli"] = ["Colo.AgentApi", "Colo.Api", "Colo.Control", "Colo.Kubernetes"],
     };
 
     /// <summary>Rooms that get everything handed in; only executables compose.</summary>

@@ -7,7 +7,7 @@ namespace Colo.Cli.Cluster;
 /// <summary>The commands that ask the operator to do something to one volume, and wait for what comes of it.</summary>
 internal static class ClusterRequestCommands
 {
-    private static readonly Argument<string> Volume = new("volume") { Description = "The volume's name", CompletionSources = { VolumeNames.Complete } };
+    private static readonly Argument<string> Volume = new("volume") { Description = "The volume's name", HelpName = "volume", CompletionSources = { VolumeNames.Complete } };
 
     private static readonly Option<bool> Wait = new("--wait")
     {
@@ -98,7 +98,7 @@ internal static class ClusterRequestCommands
         RequestStatus? outcome;
         try
         {
-            outcome = await new RequestOutcomeWatch(client, request, volume.Status.LastRequest, Console.Error).UntilJudgedAsync(asked, limit.Token);
+            outcome = await new RequestOutcomeWatch(client, request, volume, Console.Error).UntilJudgedAsync(asked, limit.Token);
         }
         catch (OperationCanceledException) when (token.IsCancellationRequested)
         {

@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Colo.Api;
+using Colo.Kubernetes;
 
 namespace Colo.Cli.Cluster;
 
@@ -10,17 +12,14 @@ namespace Colo.Cli.Cluster;
 /// </summary>
 internal sealed class ClusterVolume
 {
-    public ClusterVolume(JsonObject document)
+    private readonly Resource<JsonObject> resource;
+
+    public ClusterVolume(Resource<JsonObject> resource)
     {
-        Document = document;
-        JsonNode? metadata = document["metadata"];
-        Namespace = metadata?["namespace"]?.GetValue<string>() ?? "";
-        Name = metadata?["name"]?.GetValue<string>() ?? "";
-        Uid = metadata?["uid"]?.GetValue<string>() ?? "";
-        ResourceVersion = metadata?["resourceVersion"]?.GetValue<string>() ?? "";
+        this.resource = resource;
         try
         {
-            Volume = document.Deserialize<ReplicatedVolume>(VolumeDocument.JsonOptions);
+            Volume = resource.Value.Deserialize<ReplicatedVolume>(VolumeDocument.JsonOptions);
         }
         catch (JsonException e)
         {
@@ -28,16 +27,20 @@ internal sealed class ClusterVolume
         }
     }
 
-    /// <summary>Whole, for programs.</summary>
-    public JsonObject Document { get; }
+    public string Namespace => resource.Key.Namespace;
 
-    public string Namespace { get; }
+    public string Name => resource.Key.Name;
 
-    public string Name { get; }
+    public string Uid => resource.Uid;
 
-    public string Uid { get; }
+    /// <summary>False only where this state is known to be older than <paramref name="other"/>: caches of the server may lag.</summary>
+    public bool IsAtLeastAsNewAs(ClusterVolume other) =>
+        !ulong.TryParse(resource.ResourceVersion, NumberStyles.None, CultureInfo.InvariantCulture, out ulong mine) ||
+        !ulong.TryParse(other.resource.ResourceVersion, NumberStyles.None, CultureInfo.InvariantCulture, out ulong others) ||
+        mine >= others;
 
-    public string ResourceVersion { get; }
+    /// <summary>When it was made, by the API server's clock.</summary>
+    public DateTimeOffset? Created => resource.Metadata.CreationTimestamp is { } at ? new DateTimeOffset(at.ToUniversalTime()) : null;
 
     /// <summary>Null where <see cref="Problem"/> says why.</summary>
     public ReplicatedVolume? Volume { get; }
@@ -46,7 +49,15 @@ internal sealed class ClusterVolume
 
     public ReplicatedVolumeStatus Status => Volume?.Status ?? new ReplicatedVolumeStatus();
 
-    public string? Annotation(string key) => Document["metadata"]?["annotations"]?[key]?.GetValue<string>();
+    public string? Annotation(string key) => resource.Metadata.Annotations is { } all && all.TryGetValue(key, out string? value) ? value : null;
+
+    /// <summary>As the API server holds it, for programs; without managedFields, as kubectl shows it.</summary>
+    public JsonObject Document()
+    {
+        JsonObject copy = (JsonObject)resource.Value.DeepClone();
+        (copy["metadata"] as JsonObject)?.Remove("managedFields");
+        return copy;
+    }
 
     /// <exception cref="CommandException">it cannot be read.</exception>
     public ReplicatedVolume Readable() => Volume ??

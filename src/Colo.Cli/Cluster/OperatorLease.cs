@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using k8s;
-using k8s.Autorest;
+using Colo.Kubernetes;
 using k8s.Models;
 
 namespace Colo.Cli.Cluster;
@@ -73,10 +72,10 @@ internal sealed class OperatorLease
     {
         try
         {
-            V1LeaseList list = await cluster.Client.CoordinationV1.ListLeaseForAllNamespacesAsync(fieldSelector: $"metadata.name={Name}", cancellationToken: token);
-            return [.. list.Items];
+            ResourceClient<V1Lease> leases = new(cluster.Client, ResourceTypes.Leases) { RequestTimeout = cluster.Timeout };
+            return [.. (await leases.ListAsync(new ListOptions { FieldSelector = $"metadata.name={Name}" }, token)).Items.Select(r => r.Value)];
         }
-        catch (Exception e) when (e is HttpOperationException || ClusterFault.Explain(e, cluster, token) is not null)
+        catch (ApiException)
         {
             return null;
         }

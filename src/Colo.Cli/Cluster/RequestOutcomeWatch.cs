@@ -1,4 +1,8 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
 using Colo.Api;
+using Colo.Kubernetes;
 
 namespace Colo.Cli.Cluster;
 
@@ -19,14 +23,17 @@ internal enum RequestProgress
 }
 
 /// <summary>Watches one volume until what was asked for has an outcome. Lost streams and servers that restart are waited out.</summary>
-internal sealed class RequestOutcomeWatch(VolumeClient client, VolumeRequest request, RequestStatus? lastBefore, TextWriter progress)
+internal sealed class RequestOutcomeWatch(VolumeClient client, VolumeRequest request, ClusterVolume before, TextWriter progress)
 {
     /// <summary>The operator writes the annotation and the status in two steps.</summary>
     private static readonly TimeSpan BetweenTwoWrites = TimeSpan.FromSeconds(10);
 
-    private static readonly TimeSpan BeforeNextTry = TimeSpan.FromSeconds(1);
+    /// <summary>Who may read the volume but not list or watch is served by reading it again and again.</summary>
+    private static readonly TimeSpan PollWithoutWatch = TimeSpan.FromSeconds(2);
 
-    private VolumePhase? phaseTold;
+    private readonly string what = $"{request.Verb} of {before.Namespace}/{before.Name}";
+    private long? takenAt;
+    private VolumePhase phaseTold = before.Status.Phase;
 
     /// <param name="asked">The volume as the request left it.</param>
     /// <param name="token">Ends the wait.</param>
@@ -34,41 +41,62 @@ internal sealed class RequestOutcomeWatch(VolumeClient client, VolumeRequest req
     /// <exception cref="CommandException">the volume is gone, or another request took the place of this one.</exception>
     public async Task<RequestStatus?> UntilJudgedAsync(ClusterVolume asked, CancellationToken token)
     {
-        ClusterVolume? seen = asked;
-        using CancellationTokenSource settled = CancellationTokenSource.CreateLinkedTokenSource(token);
-        while (true)
+        Informer<JsonObject> informer = client.Follow(before.Namespace, before.Name);
+        Channel<ClusterVolume?> states = Channel.CreateUnbounded<ClusterVolume?>();
+        informer.Changed += change => states.Writer.TryWrite(change.New is null ? null : new ClusterVolume(change.New));
+        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(token);
+        Task following = informer.RunAsync(end.Token);
+        try
         {
-            try
+            while (true)
             {
-                seen ??= await client.TryGetAsync(asked.Namespace, asked.Name, settled.Token);
-                if (Judge(asked, seen, settled) is { } outcome)
+                (bool seen, ClusterVolume? volume) = await NextAsync(states.Reader, informer, token);
+                if (seen && volume?.IsAtLeastAsNewAs(asked) != false && Judge(volume) is { } outcome)
                 {
                     return outcome;
                 }
 
-                await foreach (VolumeChange change in client.WatchAsync(asked.Namespace, asked.Name, seen!.ResourceVersion, settled.Token))
+                if (takenAt is { } since && Stopwatch.GetElapsedTime(since) > BetweenTwoWrites)
                 {
-                    if (Judge(asked, change.Gone ? null : change.Volume, settled) is { } judged)
-                    {
-                        return judged;
-                    }
+                    return null;
                 }
             }
-            catch (CommandException) when (!IsFinal)
-            {
-                await Task.Delay(BeforeNextTry, token);
-            }
-            catch (OperationCanceledException) when (settled.IsCancellationRequested && !token.IsCancellationRequested)
-            {
-                return null;
-            }
-
-            seen = null;
+        }
+        finally
+        {
+            await end.CancelAsync();
+            await following.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
-    /// <summary>Set where an exception is the outcome, and not a server that cannot be reached for a while.</summary>
-    private bool IsFinal { get; set; }
+    /// <summary>The next state of the volume (null: gone), or nothing seen within a while.</summary>
+    private async Task<(bool Seen, ClusterVolume? Volume)> NextAsync(
+        ChannelReader<ClusterVolume?> states, Informer<JsonObject> informer, CancellationToken token)
+    {
+        using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(token);
+        patience.CancelAfter(PollWithoutWatch);
+        try
+        {
+            return (true, await states.ReadAsync(patience.Token));
+        }
+        catch (OperationCanceledException) when (!token.IsCancellationRequested)
+        {
+            return informer.Synced.IsCompletedSuccessfully ? (false, null) : await ReadAsync(token);
+        }
+    }
+
+    private async Task<(bool Seen, ClusterVolume? Volume)> ReadAsync(CancellationToken token)
+    {
+        try
+        {
+            return (true, await client.FindAsync(before.Namespace, before.Name, token));
+        }
+        catch (CommandException)
+        {
+            // A server that does not answer now may do so before the time is over.
+            return (false, null);
+        }
+    }
 
     internal static RequestProgress ProgressOf(VolumeRequest request, RequestStatus? lastBefore, ClusterVolume volume)
     {
@@ -82,44 +110,30 @@ internal sealed class RequestOutcomeWatch(VolumeClient client, VolumeRequest req
         return !ofThis ? RequestProgress.Taken : last!.Outcome == RequestOutcome.Accepted ? RequestProgress.Pending : RequestProgress.Judged;
     }
 
-    private RequestStatus? Judge(ClusterVolume asked, ClusterVolume? seen, CancellationTokenSource settled)
+    private RequestStatus? Judge(ClusterVolume? seen)
     {
-        if (seen is null || seen.Uid != asked.Uid)
+        if (seen is null || seen.Uid != before.Uid)
         {
-            throw Final($"{request.Verb}: {asked.Namespace}/{asked.Name} was deleted meanwhile");
+            throw new CommandException(ExitCode.Failed, $"{what}: the volume was deleted meanwhile");
         }
 
         Tell(seen);
-        switch (ProgressOf(request, lastBefore, seen))
+        RequestProgress now = ProgressOf(request, before.Status.LastRequest, seen);
+        takenAt = now == RequestProgress.Taken ? takenAt ?? Stopwatch.GetTimestamp() : null;
+        return now switch
         {
-            case RequestProgress.Judged:
-                return seen.Status.LastRequest;
-            case RequestProgress.Replaced:
-                throw Final($"{request.Verb} of {asked.Namespace}/{asked.Name}: another {request.Verb} was asked for meanwhile; see status");
-            case RequestProgress.Taken:
-                settled.CancelAfter(BetweenTwoWrites);
-                return null;
-            default:
-                return null;
-        }
-    }
-
-    private CommandException Final(string message)
-    {
-        IsFinal = true;
-        return new CommandException(ExitCode.Failed, message);
+            RequestProgress.Judged => seen.Status.LastRequest,
+            RequestProgress.Replaced => throw new CommandException(ExitCode.Failed, $"{what}: another {request.Verb} was asked for meanwhile; see status"),
+            _ => null,
+        };
     }
 
     private void Tell(ClusterVolume seen)
     {
         if (phaseTold != seen.Status.Phase)
         {
-            if (phaseTold is not null)
-            {
-                progress.WriteLine($"{seen.Name}: {seen.Status.Phase}: {seen.Status.Message}");
-            }
-
             phaseTold = seen.Status.Phase;
+            progress.WriteLine($"{seen.Name}: {seen.Status.Phase}: {seen.Status.Message}");
         }
     }
 }

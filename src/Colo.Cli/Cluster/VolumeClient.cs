@@ -1,109 +1,51 @@
-using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using Colo.Api;
-using k8s;
-using k8s.Autorest;
-using k8s.Models;
+using Colo.Kubernetes;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Colo.Cli.Cluster;
 
-/// <summary>One change of a volume as the watch told it; Gone: it was deleted.</summary>
-internal sealed record VolumeChange(ClusterVolume Volume, bool Gone);
-
 /// <summary>ReplicatedVolumes of one cluster. Failures come as <see cref="CommandException"/>s, in one sentence each.</summary>
-internal sealed class VolumeClient(ClusterConnection cluster)
+internal sealed class VolumeClient
 {
     public const string Plural = "replicatedvolumes";
 
-    private readonly ICustomObjectsOperations objects = cluster.Client.CustomObjects;
+    /// <summary>Read as they are: what is printed for programs is the API server's own document, and one object that we cannot read
+    /// does not hide the others.</summary>
+    private static readonly ResourceType<JsonObject> Type = new(ReplicatedVolume.Group, ReplicatedVolume.Version, Plural) { Kind = ReplicatedVolume.KindName };
 
-    public ClusterConnection Cluster => cluster;
+    private readonly ResourceClient<JsonObject> resources;
+
+    public VolumeClient(ClusterConnection cluster)
+    {
+        Cluster = cluster;
+        resources = new ResourceClient<JsonObject>(cluster.Client, Type) { RequestTimeout = cluster.Timeout };
+    }
+
+    public ClusterConnection Cluster { get; }
 
     /// <returns>Null: there is none.</returns>
-    public async Task<ClusterVolume?> TryGetAsync(string @namespace, string name, CancellationToken token)
-    {
-        try
-        {
-            return new ClusterVolume(await objects.GetNamespacedCustomObjectAsync<JsonObject>(
-                ReplicatedVolume.Group, ReplicatedVolume.Version, @namespace, Plural, name, token));
-        }
-        catch (HttpOperationException e) when (ClusterFault.IsNotFound(e))
-        {
-            return null;
-        }
-        catch (Exception e) when (ClusterFault.Explain(e, cluster, token) is { } explained)
-        {
-            throw explained;
-        }
-    }
+    public Task<ClusterVolume?> FindAsync(string @namespace, string name, CancellationToken token) => ClusterFault.ExplainedAsync(Cluster, async () =>
+        await resources.FindAsync(new ObjectKey(@namespace, name), token) is { } found ? new ClusterVolume(found) : null);
 
     /// <param name="namespace">Null: all of them.</param>
-    /// <returns>In the order of namespace and name, and the resource version to watch from.</returns>
-    public async Task<(IReadOnlyList<ClusterVolume> Volumes, string ResourceVersion)> ListAsync(string? @namespace, CancellationToken token)
-    {
-        try
-        {
-            JsonObject list = @namespace is null
-                ? await objects.ListCustomObjectForAllNamespacesAsync<JsonObject>(
-                    ReplicatedVolume.Group, ReplicatedVolume.Version, Plural, cancellationToken: token)
-                : await objects.ListNamespacedCustomObjectAsync<JsonObject>(
-                    ReplicatedVolume.Group, ReplicatedVolume.Version, @namespace, Plural, cancellationToken: token);
-            IEnumerable<ClusterVolume> volumes = (list["items"] as JsonArray ?? []).OfType<JsonObject>().Select(o => new ClusterVolume(o));
-            return ([.. volumes.OrderBy(v => v.Namespace, StringComparer.Ordinal).ThenBy(v => v.Name, StringComparer.Ordinal)],
-                list["metadata"]?["resourceVersion"]?.GetValue<string>() ?? "");
-        }
-        catch (Exception e) when (ClusterFault.Explain(e, cluster, token) is { } explained)
-        {
-            throw explained;
-        }
-    }
+    /// <returns>In the order of namespace and name.</returns>
+    public Task<IReadOnlyList<ClusterVolume>> ListAsync(string? @namespace, CancellationToken token) => ClusterFault.ExplainedAsync(Cluster, async () =>
+        Sorted((await resources.ListAsync(new ListOptions { Namespace = @namespace }, token)).Items));
 
-    public async Task<ClusterVolume> PatchAsync(ClusterVolume volume, JsonObject mergePatch, CancellationToken token)
-    {
-        try
-        {
-            return new ClusterVolume(await objects.PatchNamespacedCustomObjectAsync<JsonObject>(
-                new V1Patch(mergePatch.ToJsonString(), V1Patch.PatchType.MergePatch),
-                ReplicatedVolume.Group, ReplicatedVolume.Version, volume.Namespace, Plural, volume.Name, cancellationToken: token));
-        }
-        catch (Exception e) when (ClusterFault.Explain(e, cluster, token) is { } explained)
-        {
-            throw explained;
-        }
-    }
+    public Task<ClusterVolume> PatchAsync(ClusterVolume volume, JsonObject mergePatch, CancellationToken token) => ClusterFault.ExplainedAsync(Cluster, async () =>
+        new ClusterVolume(await resources.MergePatchAsync(new ObjectKey(volume.Namespace, volume.Name), mergePatch, subresource: null, token)));
 
-    /// <summary>What happens after <paramref name="resourceVersion"/>, until the server ends the stream, which it does every few minutes.</summary>
+    /// <summary>Follows them from list and watch; not running yet.</summary>
     /// <param name="namespace">Null: all of them.</param>
     /// <param name="name">Null: all of them.</param>
-    public async IAsyncEnumerable<VolumeChange> WatchAsync(
-        string? @namespace, string? name, string resourceVersion, [EnumeratorCancellation] CancellationToken token)
-    {
-        string? selector = name is null ? null : $"metadata.name={name}";
-        Task<HttpOperationResponse<object>> response = @namespace is null
-            ? objects.ListCustomObjectForAllNamespacesWithHttpMessagesAsync<object>(
-                ReplicatedVolume.Group, ReplicatedVolume.Version, Plural, fieldSelector: selector, resourceVersion: resourceVersion, watch: true, cancellationToken: token)
-            : objects.ListNamespacedCustomObjectWithHttpMessagesAsync<object>(
-                ReplicatedVolume.Group, ReplicatedVolume.Version, @namespace, Plural, fieldSelector: selector, resourceVersion: resourceVersion, watch: true, cancellationToken: token);
-        await using IAsyncEnumerator<(WatchEventType Type, JsonObject Item)> stream =
-            response.WatchAsync<JsonObject, object>(cancellationToken: token).GetAsyncEnumerator(token);
-        while (true)
-        {
-            try
-            {
-                if (!await stream.MoveNextAsync())
-                {
-                    yield break;
-                }
-            }
-            catch (Exception e) when (ClusterFault.Explain(e, cluster, token) is { } explained)
-            {
-                throw explained;
-            }
+    public Informer<JsonObject> Follow(string? @namespace, string? name) => new(
+        Cluster.Client,
+        Type,
+        new InformerOptions { Namespace = @namespace, FieldSelector = name is null ? null : $"metadata.name={name}", MaxBackoff = TimeSpan.FromSeconds(2) },
+        TimeProvider.System,
+        NullLogger.Instance);
 
-            if (stream.Current.Type is WatchEventType.Added or WatchEventType.Modified or WatchEventType.Deleted)
-            {
-                yield return new VolumeChange(new ClusterVolume(stream.Current.Item), stream.Current.Type == WatchEventType.Deleted);
-            }
-        }
-    }
+    public static IReadOnlyList<ClusterVolume> Sorted(IEnumerable<Resource<JsonObject>> resources) =>
+        [.. resources.Select(r => new ClusterVolume(r)).OrderBy(v => v.Namespace, StringComparer.Ordinal).ThenBy(v => v.Name, StringComparer.Ordinal)];
 }

@@ -16,7 +16,7 @@ internal static class VolumeLookup
 
         if (allNamespaces)
         {
-            IReadOnlyList<ClusterVolume> all = (await client.ListAsync(null, token)).Volumes;
+            IReadOnlyList<ClusterVolume> all = await client.ListAsync(null, token);
             ClusterVolume[] same = [.. all.Where(v => v.Name == name)];
             return same.Length switch
             {
@@ -27,7 +27,7 @@ internal static class VolumeLookup
             };
         }
 
-        return await client.TryGetAsync(client.Cluster.Namespace, name, token) ?? throw await MissingAsync(client, name, token);
+        return await client.FindAsync(client.Cluster.Namespace, name, token) ?? throw await MissingAsync(client, name, token);
     }
 
     /// <summary>Tells of the ones there are, as far as this person may see them.</summary>
@@ -37,7 +37,7 @@ internal static class VolumeLookup
         string missing = $"no volume '{name}' in namespace '{@namespace}'";
         try
         {
-            IReadOnlyList<ClusterVolume> all = (await client.ListAsync(null, token)).Volumes;
+            IReadOnlyList<ClusterVolume> all = await client.ListAsync(null, token);
             ClusterVolume[] elsewhere = [.. all.Where(v => v.Name == name)];
             return new CommandException(ExitCode.Usage, elsewhere.Length switch
             {
@@ -46,14 +46,19 @@ internal static class VolumeLookup
                 _ => $"{missing}; there are such in the namespaces {string.Join(", ", elsewhere.Select(v => v.Namespace))}: choose one with -n",
             });
         }
-        catch (CommandException)
+        catch (CommandException e)
         {
+            if (e.Code == ExitCode.NotRunning)
+            {
+                return e;
+            }
+
             // Who may not see all namespaces may see this one.
         }
 
         try
         {
-            return new CommandException(ExitCode.Usage, $"{missing}; {TheseExist((await client.ListAsync(@namespace, token)).Volumes, v => v.Name)}");
+            return new CommandException(ExitCode.Usage, $"{missing}; {TheseExist(await client.ListAsync(@namespace, token), v => v.Name)}");
         }
         catch (CommandException)
         {

@@ -11,12 +11,18 @@ internal static class VolumeNames
 
     public static IEnumerable<CompletionItem> Complete(CompletionContext context)
     {
+        if (context is not TextCompletionContext)
+        {
+            // The help asks as well, to list what may be given; it must not wait for a cluster.
+            return [];
+        }
+
         try
         {
             using ClusterConnection cluster = context.ParseResult.Connect(Patience);
             using CancellationTokenSource limit = new(Patience);
             string? @namespace = context.ParseResult.GetValue(ClusterOptions.AllNamespaces) ? null : cluster.Namespace;
-            return [.. new VolumeClient(cluster).ListAsync(@namespace, limit.Token).GetAwaiter().GetResult().Volumes.Select(v => new CompletionItem(v.Name))];
+            return [.. new VolumeClient(cluster).ListAsync(@namespace, limit.Token).GetAwaiter().GetResult().Select(v => new CompletionItem(v.Name))];
         }
         catch (Exception e) when (e is CommandException or OperationCanceledException)
         {
