@@ -35,7 +35,7 @@ internal sealed class ClusterConnection : IDisposable
     {
         try
         {
-            KubernetesClientConfiguration configuration = KubernetesConnection.FindConfiguration(kubeconfig, context);
+            KubernetesClientConfiguration configuration = Configuration(kubeconfig, context);
             string inContext = string.IsNullOrEmpty(configuration.Namespace) ? "default" : configuration.Namespace;
             return new ClusterConnection(
                 KubernetesConnection.Open(configuration), configuration.Host, configuration.CurrentContext, @namespace ?? inContext, timeout);
@@ -45,6 +45,29 @@ internal sealed class ClusterConnection : IDisposable
         {
             throw new CommandException(ExitCode.Usage, $"the kubeconfig cannot be used: {Sentence(e)}");
         }
+    }
+
+    /// <summary>As kubectl looks for it: what is named, $KUBECONFIG (several files are one), ~/.kube/config, and the pod's service account last.</summary>
+    private static KubernetesClientConfiguration Configuration(string? kubeconfig, string? context)
+    {
+        string? several = Environment.GetEnvironmentVariable("KUBECONFIG");
+        if (kubeconfig is null && !string.IsNullOrEmpty(several))
+        {
+            FileInfo[] files = [.. several.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Where(File.Exists).Select(f => new FileInfo(f))];
+            return files.Length == 0
+                ? throw new FileNotFoundException($"$KUBECONFIG names {several}, and nothing is there")
+                : KubernetesClientConfiguration.BuildConfigFromConfigObject(KubernetesClientConfiguration.LoadKubeConfig(files), context);
+        }
+
+        string path = kubeconfig ?? KubernetesClientConfiguration.KubeConfigDefaultLocation;
+        if (File.Exists(path))
+        {
+            return KubernetesClientConfiguration.BuildConfigFromConfigFile(path, context);
+        }
+
+        return kubeconfig is null && context is null && KubernetesClientConfiguration.IsInCluster()
+            ? KubernetesClientConfiguration.InClusterConfig()
+            : throw new FileNotFoundException($"there is no {path}; give one with --kubeconfig or $KUBECONFIG");
     }
 
     private static string Sentence(Exception e) =>

@@ -26,6 +26,8 @@ internal static class ClusterFault
 
     internal static CommandException Explain(ApiException e, ClusterConnection cluster) => e.Kind switch
     {
+        ApiErrorKind.Unreachable when e.InnerException is OperationCanceledException =>
+            new CommandException(ExitCode.NotRunning, $"{Where(cluster)} did not answer within {new Duration(cluster.Timeout)}"),
         ApiErrorKind.Unreachable => new CommandException(ExitCode.NotRunning, $"{Where(cluster)} cannot be reached: {Innermost(e)}"),
         ApiErrorKind.Forbidden => new CommandException(ExitCode.Failed, $"no access: {AfterForbidden(e.Message)}"),
         ApiErrorKind.Unauthorized => new CommandException(ExitCode.Failed,
