@@ -1,6 +1,7 @@
 using Colo.Kubernetes;
 using k8s;
 using k8s.Exceptions;
+using k8s.KubeConfigModels;
 
 namespace Colo.Cli.Cluster;
 
@@ -56,7 +57,9 @@ internal sealed class ClusterConnection : IDisposable
             FileInfo[] files = [.. several.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Where(File.Exists).Select(f => new FileInfo(f))];
             return files.Length == 0
                 ? throw new FileNotFoundException($"$KUBECONFIG names {several}, and nothing is there")
-                : KubernetesClientConfiguration.BuildConfigFromConfigObject(KubernetesClientConfiguration.LoadKubeConfig(files), context);
+                : files.Length == 1
+                    ? KubernetesClientConfiguration.BuildConfigFromConfigFile(files[0], context)
+                    : KubernetesClientConfiguration.BuildConfigFromConfigObject(Merged(files), context);
         }
 
         string path = kubeconfig ?? KubernetesClientConfiguration.KubeConfigDefaultLocation;
@@ -68,6 +71,19 @@ internal sealed class ClusterConnection : IDisposable
         return kubeconfig is null && context is null && KubernetesClientConfiguration.IsInCluster()
             ? KubernetesClientConfiguration.InClusterConfig()
             : throw new FileNotFoundException($"there is no {path}; give one with --kubeconfig or $KUBECONFIG");
+    }
+
+    /// <summary>The first to name a cluster, user or context says what it is.</summary>
+    private static K8SConfiguration Merged(FileInfo[] files)
+    {
+        K8SConfiguration[] each = [.. files.Select(f => KubernetesClientConfiguration.LoadKubeConfig(f))];
+        return new K8SConfiguration
+        {
+            CurrentContext = each.Select(c => c.CurrentContext).FirstOrDefault(c => !string.IsNullOrEmpty(c)),
+            Clusters = [.. each.SelectMany(c => c.Clusters ?? []).DistinctBy(c => c.Name, StringComparer.Ordinal)],
+            Contexts = [.. each.SelectMany(c => c.Contexts ?? []).DistinctBy(c => c.Name, StringComparer.Ordinal)],
+            Users = [.. each.SelectMany(c => c.Users ?? []).DistinctBy(u => u.Name, StringComparer.Ordinal)],
+        };
     }
 
     private static string Sentence(Exception e) =>

@@ -1,19 +1,19 @@
 using Colo.AgentApi;
 using Colo.Api;
-using Colo.Cli.Local;
 using Colo.Control;
 using ApiRole = Colo.Api.ReplicaRole;
 
-namespace Colo.Cli.Status;
+namespace Colo.Driver;
 
 /// <summary>Puts the record, the decision and the agents' words together into the status of a ReplicatedVolume.</summary>
 public static class VolumeStatusBuilder
 {
-    public static ReplicatedVolumeStatus Build(VolumePlan plan, VolumeInput input, VolumeObservation seen, string guestSocket)
+    /// <param name="guestSocket">The path that a guest is given in place of the agent's own; null: the agent's own.</param>
+    public static ReplicatedVolumeStatus Build(VolumePlan plan, VolumeInput input, VolumeObservation seen, string? guestSocket)
     {
         VolumeTruth? truth = input.Truth;
-        VolumeStatus? primary = truth is null ? null : seen.Statuses.GetValueOrDefault(truth.Primary);
-        VolumeStatus? secondary = truth is null ? null : seen.Statuses.GetValueOrDefault(truth.Secondary);
+        VolumeStatus? primary = truth is null ? null : seen.StatusOf(truth.Primary);
+        VolumeStatus? secondary = truth is null ? null : seen.StatusOf(truth.Secondary);
         return new ReplicatedVolumeStatus
         {
             Phase = plan.Phase,
@@ -30,7 +30,7 @@ public static class VolumeStatusBuilder
                 ? new BufferStatus { Used = new(secondary.BufferedBytes), Limit = new(secondary.BufferLimitBytes) }
                 : null,
             Resync = primary?.Resync is { } progress ? Resync(progress) : null,
-            Errors = [.. seen.Statuses.OrderBy(s => s.Key, StringComparer.Ordinal).SelectMany(s => Errors(s.Key, s.Value))],
+            Errors = [.. seen.Sights.Values.OrderBy(s => s.Node, StringComparer.Ordinal).Where(s => s.Volume is not null).SelectMany(s => Errors(s.Node, s.Volume!))],
             Conditions = VolumeConditions.Of(plan, input),
         };
     }
@@ -48,7 +48,7 @@ public static class VolumeStatusBuilder
 
     private static ReplicaStatus Replica(ReplicaView view, VolumeTruth? truth, VolumeObservation seen)
     {
-        VolumeStatus? status = seen.Statuses.GetValueOrDefault(view.Node);
+        VolumeStatus? status = seen.StatusOf(view.Node);
         bool isPrimary = truth?.Primary == view.Node;
         return new ReplicaStatus
         {
@@ -59,12 +59,12 @@ public static class VolumeStatusBuilder
             InSync = isPrimary || (truth?.Secondary == view.Node && truth.SecondaryState == Api.SecondaryState.InSync),
             Term = view.Term,
             GenerationID = status?.Generation is { Length: > 0 } generation ? generation : null,
-            LastSeen = seen.LastSeen.TryGetValue(view.Node, out DateTimeOffset at) ? at : null,
+            LastSeen = seen.Sights.GetValueOrDefault(view.Node)?.LastSeen,
             Error = view.Error,
         };
     }
 
-    private static VolumeEndpoint? Endpoint(VolumeStatus? primary, VolumeStatus? secondary, string guestSocket)
+    private static VolumeEndpoint? Endpoint(VolumeStatus? primary, VolumeStatus? secondary, string? guestSocket)
     {
         (string Export, string Socket)? guest = GuestOf(primary);
         string? view = secondary?.Endpoints?.VmView is { Length: > 0 } uri ? uri : null;
@@ -72,8 +72,8 @@ public static class VolumeStatusBuilder
             ? null
             : new VolumeEndpoint
             {
-                Unix = guest is null ? null : guestSocket,
-                Uri = guest is null ? null : $"nbd+unix:///{guest.Value.Export}?socket={guestSocket}",
+                Unix = guest is null ? null : guestSocket ?? guest.Value.Socket,
+                Uri = guest is null ? null : $"nbd+unix:///{guest.Value.Export}?socket={guestSocket ?? guest.Value.Socket}",
                 Tcp = primary?.Endpoints?.GuestTcp is { Length: > 0 } tcp ? tcp : null,
                 SecondaryUri = view,
             };

@@ -2,10 +2,10 @@ using Colo.AgentApi;
 using Colo.Control;
 using Api = Colo.Api;
 
-namespace Colo.Cli.Local;
+namespace Colo.Driver;
 
 /// <summary>Between the agents' wire words and the control plane's own; a word that one side lacks is a visible error here.</summary>
-internal static class Translate
+public static class Translate
 {
     public static Api.SecondaryState ToApi(SecondaryState state) => state switch
     {

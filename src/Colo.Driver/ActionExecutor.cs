@@ -3,7 +3,7 @@ using Colo.Api;
 using Colo.Control;
 using Grpc.Core;
 
-namespace Colo.Cli.Local;
+namespace Colo.Driver;
 
 /// <summary>What doing one action came to. Conflicts and refusals are outcomes; the next round plans from what is then the case.</summary>
 public readonly record struct ActionOutcome(bool Done, string Message)
@@ -14,13 +14,9 @@ public readonly record struct ActionOutcome(bool Done, string Message)
 }
 
 /// <summary>Carries out the reconciler's actions: gRPC to the agents, compare-and-swap on the record. It decides nothing.</summary>
-public sealed class ActionExecutor(
-    LocalVolume volume, LocalLayout layout, IReadOnlyDictionary<string, AgentConnection> agents, VolumeRecordFile record)
+public sealed class ActionExecutor(string uid, ReplicatedVolume volume, DriverOptions options, IAgents agents, IVolumeRecordStore record)
 {
-    /// <summary>An agent that hangs is noticed by its silence long before; this bounds a call to one that only is slow.</summary>
-    private static readonly TimeSpan CallBound = TimeSpan.FromSeconds(120);
-
-    private ReplicatedVolumeSpec Spec => volume.Manifest.Spec;
+    private ReplicatedVolumeSpec Spec => volume.Spec;
 
     public async Task<ActionOutcome> DoAsync(VolumeAction action, VolumeObservation seen, CancellationToken token)
     {
@@ -28,8 +24,8 @@ public sealed class ActionExecutor(
         {
             return action switch
             {
-                VolumeAction.CreateRecord create => Create(create.Truth),
-                VolumeAction.ReplaceRecord replace => Replace(replace),
+                VolumeAction.CreateRecord create => await CreateAsync(create.Truth, token),
+                VolumeAction.ReplaceRecord replace => await ReplaceAsync(replace, token),
                 VolumeAction.PreparePrimary prepare => await PreparePrimaryAsync(prepare, token),
                 VolumeAction.PrepareSecondary prepare => await PrepareSecondaryAsync(prepare, seen, token),
                 VolumeAction.StartSecondary start => await StartSecondaryAsync(start, token),
@@ -39,7 +35,7 @@ public sealed class ActionExecutor(
                 VolumeAction.Promote promote => await PromoteAsync(promote, token),
                 VolumeAction.HoldWrites hold => await HoldAsync(hold, token),
                 VolumeAction.DeleteReplica delete => await DeleteAsync(delete, token),
-                VolumeAction.DeleteRecord => DeleteRecord(),
+                VolumeAction.DeleteRecord => await DeleteRecordAsync(token),
                 _ => throw new InvalidOperationException($"no way to do {action}"),
             };
         }
@@ -70,24 +66,24 @@ public sealed class ActionExecutor(
 
     private static string Describe(VolumeAction action) => $"{action.GetType().Name}{(NodeOf(action) is { } node ? " on " + node : "")}";
 
-    private ActionOutcome Create(VolumeTruth truth)
+    private async Task<ActionOutcome> CreateAsync(VolumeTruth truth, CancellationToken token)
     {
-        RecordChange change = record.TryCreate(Translate.ToRecord(volume.Uid, truth));
+        RecordChange change = await record.TryCreateAsync(Translate.ToRecord(uid, truth), token);
         return change.Done
             ? ActionOutcome.Success($"record created: term {truth.Term}, primary {truth.Primary}, secondary {truth.Secondary}")
             : ActionOutcome.Failure("the record was created by somebody else");
     }
 
-    private ActionOutcome Replace(VolumeAction.ReplaceRecord replace)
+    private async Task<ActionOutcome> ReplaceAsync(VolumeAction.ReplaceRecord replace, CancellationToken token)
     {
-        VolumeRecord expected = Translate.ToRecord(volume.Uid, replace.Expected);
-        VolumeRecord? current = record.Read();
+        VolumeRecord expected = Translate.ToRecord(uid, replace.Expected);
+        VolumeRecord? current = await record.ReadAsync(token);
         if (current is null || current with { Revision = 0 } != expected)
         {
             return ActionOutcome.Failure("the record has changed meanwhile; looking again");
         }
 
-        RecordChange change = record.TryReplace(current, Translate.ToRecord(volume.Uid, replace.Next));
+        RecordChange change = await record.TryReplaceAsync(current, Translate.ToRecord(uid, replace.Next), token);
         return change.Done
             ? ActionOutcome.Success($"record: term {replace.Next.Term}, primary {replace.Next.Primary} ({replace.Reason})")
             : ActionOutcome.Failure("the record has changed meanwhile; looking again");
@@ -156,17 +152,17 @@ public sealed class ActionExecutor(
         return ActionOutcome.Success($"{action.Node}'s replica is deleted");
     }
 
-    private ActionOutcome DeleteRecord()
+    private async Task<ActionOutcome> DeleteRecordAsync(CancellationToken token)
     {
-        record.Delete();
+        await record.DeleteAsync(token);
         return ActionOutcome.Success("the record is deleted");
     }
 
     private PrepareRequest NewPrepare(long term, Role role) => new()
     {
         Volume = Ref(term),
-        Name = volume.Name,
-        Namespace = volume.Manifest.Metadata.Namespace,
+        Name = volume.Metadata.Name,
+        Namespace = volume.Metadata.Namespace,
         Role = role,
         SizeBytes = Spec.Size.Bytes,
         Pool = Spec.StoragePool,
@@ -177,25 +173,27 @@ public sealed class ActionExecutor(
             OnFull = Translate.ToAgent(Spec.Buffer.OnFull),
         },
         RecoveryPoint = Translate.ToAgent(Spec.EffectiveRecoveryPoint),
-        Arbiter = new Arbiter { Directory = layout.Records },
+        Arbiter = options.Arbiter.ToAgent(),
+        GuestTcp = options.GuestTcp,
         Resync = new Resync { MaxBytesPerSecond = Spec.Resync.MaxBytesPerSecond },
     };
 
     /// <summary>Where that node listens for replication, by its own word; asked anew where it was opened only a moment ago.</summary>
     private async Task<Peer> PeerAsync(string node, VolumeObservation seen, CancellationToken token)
     {
-        if (!seen.Nodes.TryGetValue(node, out NodeStatus? status) || status.ReplicationAddress.Length == 0)
+        string address = seen.Sights.GetValueOrDefault(node)?.Status?.ReplicationAddress ?? "";
+        if (address.Length == 0)
         {
             StatusReply reply = await Client(node).StatusAsync(new StatusRequest(), Options(token));
-            status = reply.Node;
+            address = reply.Node?.ReplicationAddress ?? "";
         }
 
-        return new Peer { Node = node, ReplicationAddress = status?.ReplicationAddress ?? "" };
+        return new Peer { Node = node, ReplicationAddress = address };
     }
 
-    private VolumeRef Ref(long term) => new() { Uid = volume.Uid, Term = term };
+    private VolumeRef Ref(long term) => new() { Uid = uid, Term = term };
 
-    private AgentApi.Agent.AgentClient Client(string node) => agents[node].Client;
+    private AgentApi.Agent.AgentClient Client(string node) => agents.Client(node);
 
-    private static CallOptions Options(CancellationToken token) => new(deadline: DateTime.UtcNow + CallBound, cancellationToken: token);
+    private CallOptions Options(CancellationToken token) => new(deadline: DateTime.UtcNow + options.CallBound, cancellationToken: token);
 }
