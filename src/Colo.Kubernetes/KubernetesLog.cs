@@ -50,6 +50,9 @@ internal static partial class KubernetesLog
     [LoggerMessage(5205, LogLevel.Warning, "lease {Lease}: no answer in this attempt: {Reason}")]
     public static partial void LeaseAttemptFailed(this ILogger log, ObjectKey lease, string reason);
 
+    [LoggerMessage(5206, LogLevel.Warning, "lease {Lease}: the work of the former leader ended with: {Reason}")]
+    public static partial void WorkEndedBadly(this ILogger log, ObjectKey lease, string reason);
+
     [LoggerMessage(5300, LogLevel.Warning, "Event {Reason} on {About} is not sent: {Error}")]
     public static partial void EventNotSent(this ILogger log, string reason, ObjectKey about, string error);
 

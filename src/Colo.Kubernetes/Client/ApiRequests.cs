@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Reflection;
 using System.Text.Json;
 using k8s;
 
@@ -13,6 +14,10 @@ internal sealed class ApiRequests(IKubernetes client, TimeProvider time)
 {
     /// <summary>The body of an error is one Status object.</summary>
     private const int MaxErrorBytes = 1 << 20;
+
+    /// <summary>Shows in audit logs and as field manager.</summary>
+    private static readonly ProductInfoHeaderValue UserAgent = new(
+        Assembly.GetEntryAssembly()?.GetName().Name ?? "unknown", Assembly.GetEntryAssembly()?.GetName().Version?.ToString() ?? "0");
 
     private readonly k8s.Kubernetes client = client as k8s.Kubernetes
         ?? throw new ArgumentException("needs a client that is k8s.Kubernetes: it brings the connection", nameof(client));
@@ -69,6 +74,7 @@ internal sealed class ApiRequests(IKubernetes client, TimeProvider time)
             VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
         };
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+        request.Headers.UserAgent.Add(UserAgent);
         if (client.Credentials is { } credentials)
         {
             await credentials.ProcessHttpRequestAsync(request, token);

@@ -86,10 +86,12 @@ public sealed class ResourceClient<T>(IKubernetes client, ResourceType<T> type, 
         SendAsync(HttpMethod.Patch, Manager(Type.ObjectPath(key, subresource)), Json(patch, "application/json-patch+json"), token);
 
     /// <summary>Server-side apply: creates or changes; needs <see cref="FieldManager"/>.</summary>
-    public Task<Resource<T>> ApplyAsync(ObjectKey key, JsonNode document, bool force, CancellationToken token) =>
-        SendAsync(
-            HttpMethod.Patch, Manager(Type.ObjectPath(key)) + (force ? "&force=true" : string.Empty),
-            Json(document, "application/apply-patch+yaml"), token);
+    public Task<Resource<T>> ApplyAsync(ObjectKey key, JsonNode document, bool force, CancellationToken token)
+    {
+        _ = FieldManager ?? throw new InvalidOperationException("server-side apply needs a FieldManager");
+        string path = Manager(Type.ObjectPath(key)) + (force ? "&force=true" : string.Empty);
+        return SendAsync(HttpMethod.Patch, path, Json(document, "application/apply-patch+yaml"), token);
+    }
 
     /// <summary>Asks for deletion; finalizers may hold the object for long. True where it was there.</summary>
     public async Task<bool> DeleteAsync(ObjectKey key, DeleteOptions? options, CancellationToken token)
