@@ -1,8 +1,9 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Colo.Testing;
+using Colo.Kubernetes;
 using Colo.Testing.Kube;
 using Colo.Testing.Local;
+using k8s;
 
 namespace Colo.Kubectl.Tests;
 
@@ -25,33 +26,47 @@ public sealed class ColoCluster : IAsyncLifetime
         await InstallCrdAsync(Server);
     }
 
+    /// <summary>Not validated by kubectl: this API server does not know the CEL rules in it and drops them.</summary>
     internal static async Task InstallCrdAsync(KubeApiServer server)
     {
-        await server.Admin.OutputAsync("apply", "-f", Path.Combine(Built.Repository, "crds", "colo.dev_replicatedvolumes.yaml"));
+        await server.Admin.OutputAsync("apply", "--validate=false", "-f", Path.Combine(Built.Repository, "crds", "colo.dev_replicatedvolumes.yaml"));
         await server.Admin.OutputAsync("wait", "--for=condition=Established", "crd/replicatedvolumes.colo.dev");
     }
+
+    /// <summary>Volumes as an administrator reads and writes them; a kubectl process for each step would make the tests slow.</summary>
+    internal static ResourceClient<JsonObject> Volumes(KubeApiServer server) => new(
+        KubernetesConnection.Open(KubernetesClientConfiguration.BuildConfigFromConfigFile(server.AdminKubeconfig)),
+        new ResourceType<JsonObject>("colo.dev", "v1alpha1", "replicatedvolumes"));
 
     /// <summary>A volume with the status that an operator would have given it.</summary>
     /// <returns>Its UID.</returns>
     internal static async Task<string> CreateVolumeAsync(KubeApiServer server, string @namespace, string name, JsonObject? status = null)
     {
-        await server.Admin.ApplyAsync(
-            $$"""
-            apiVersion: colo.dev/v1alpha1
-            kind: ReplicatedVolume
-            metadata: {name: {{name}}, namespace: {{@namespace}}}
-            spec: {size: 20Gi}
-            """);
+        JsonObject manifest = new()
+        {
+            ["apiVersion"] = "colo.dev/v1alpha1",
+            ["kind"] = "ReplicatedVolume",
+            ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = @namespace },
+            ["spec"] = new JsonObject { ["size"] = "20Gi" },
+        };
+        string uid = (await Volumes(server).CreateAsync(@namespace, manifest, CancellationToken.None)).Uid;
         await PatchStatusAsync(server, @namespace, name, status ?? Protected());
-        return (await server.Admin.JsonAsync("get", "rvol", name, "-n", @namespace))["metadata"]!["uid"]!.GetValue<string>();
+        return uid;
     }
 
     internal Task<string> CreateVolumeAsync(string @namespace, string name, JsonObject? status = null) => CreateVolumeAsync(Server, @namespace, name, status);
 
-    /// <summary>kubectl 1.35 patches the status subresource of any server.</summary>
     internal static Task PatchStatusAsync(KubeApiServer server, string @namespace, string name, JsonObject status) =>
-        server.Admin.OutputAsync(
-            "patch", "rvol", name, "-n", @namespace, "--subresource=status", "--type=merge", "-p", new JsonObject { ["status"] = status }.ToJsonString());
+        Volumes(server).MergePatchAsync(new ObjectKey(@namespace, name), new JsonObject { ["status"] = status }, "status", CancellationToken.None);
+
+    internal async Task<JsonNode> AnnotationsAsync(string @namespace, string name) =>
+        (await Volumes(Server).GetAsync(new ObjectKey(@namespace, name), CancellationToken.None)).Value["metadata"]!["annotations"] ?? new JsonObject();
+
+    internal Task AnnotateAsync(string @namespace, string name, string key, string? value) => Volumes(Server).MergePatchAsync(
+        new ObjectKey(@namespace, name),
+        new JsonObject { ["metadata"] = new JsonObject { ["annotations"] = new JsonObject { [key] = value } } },
+        subresource: null,
+        CancellationToken.None);
 
     internal static JsonObject Protected(string primary = "node-a", string secondary = "node-b", long term = 3) => new()
     {

@@ -59,32 +59,32 @@ public sealed class OwnServerTests
         none.Error.ShouldContain("checkpoint of default/db: no outcome within 1s; no operator runs in this cluster (there is no Lease colo-operator)");
         none.Error.ShouldContain("it is withdrawn by: kubectl annotate -n default replicatedvolume db colo.dev/checkpoint-");
 
-        await RenewAsync(server, "operator-1", second: 1);
+        await RenewAsync(server, second: 1);
         ToolResult dead = await coloctl.RunAsync("checkpoint", "db", "--timeout", "3s");
         dead.ExitCode.ShouldBe(4);
         dead.Error.ShouldContain("no operator runs: operator-1 has not renewed the Lease colo-system/colo-operator");
 
-        ToolResult tooShort = await coloctl.RunAsync("checkpoint", "db", "--timeout", "100ms");
+        await RenewAsync(server, second: 2, leaseSeconds: 3600);
+        ToolResult tooShort = await coloctl.RunAsync("checkpoint", "db", "--timeout", "1s");
         tooShort.ExitCode.ShouldBe(3);
         tooShort.Error.ShouldContain("whether the operator runs cannot be told");
 
         Task<ToolResult> asking = coloctl.RunAsync("checkpoint", "db", "--timeout", "3s");
-        for (int second = 2; !asking.IsCompleted; second++)
+        for (int second = 3; !asking.IsCompleted; second++)
         {
-            await RenewAsync(server, "operator-1", second);
+            await RenewAsync(server, second);
         }
 
         ToolResult busy = await asking;
         busy.ExitCode.ShouldBe(3, busy.Error);
         busy.Error.ShouldContain("the operator runs (operator-1 renews the Lease colo-system/colo-operator)");
-        (await Tool.BashAsync($"{await KubePrograms.PathOfAsync("kubectl")} --kubeconfig {server.AdminKubeconfig} annotate -n default replicatedvolume db colo.dev/checkpoint-")).EnsureSuccess();
     }
 
-    private static Task RenewAsync(KubeApiServer server, string holder, int second) => server.Admin.ApplyAsync(
+    private static Task RenewAsync(KubeApiServer server, int second, int leaseSeconds = 2) => server.Admin.ApplyAsync(
         $$"""
         apiVersion: coordination.k8s.io/v1
         kind: Lease
         metadata: {name: colo-operator, namespace: colo-system}
-        spec: {holderIdentity: {{holder}}, leaseDurationSeconds: 2, renewTime: "2024-05-01T12:{{second / 60:00}}:{{second % 60:00}}.000000Z"}
+        spec: {holderIdentity: operator-1, leaseDurationSeconds: {{leaseSeconds}}, renewTime: "2024-05-01T12:{{second / 60:00}}:{{second % 60:00}}.000000Z"}
         """);
 }

@@ -94,14 +94,14 @@ public sealed class RequestTests(ColoCluster cluster)
 
         ToolResult halfForced = await coloctl.RunAsync("failover", "db", "--force");
         ToolResult wrong = await coloctl.RunAsync("failover", "db", "--force", "--accept-data-loss", "00000000-0000-0000-0000-000000000000");
-        JsonNode untouched = await cluster.Admin.JsonAsync("get", "rvol", "db", "-n", coloctl.Namespace);
+        JsonNode untouched = await cluster.AnnotationsAsync(coloctl.Namespace, "db");
 
         halfForced.ExitCode.ShouldBe(2);
         halfForced.Error.ShouldContain("--force and --accept-data-loss UID belong together");
         wrong.ExitCode.ShouldBe(1);
         wrong.Error.ShouldContain("is not the UID of");
         wrong.Error.ShouldNotContain(uid);
-        untouched["metadata"]!["annotations"]!["colo.dev/failover"].ShouldBeNull();
+        untouched["colo.dev/failover"].ShouldBeNull();
 
         Task<ToolResult> asking = coloctl.RunAsync("failover", "db", "--force", "--accept-data-loss", uid);
         JsonObject annotations = await new AnsweringOperator(cluster.Server, coloctl.Namespace, "db").AnswerAsync("failover", "Fulfilled", "node-b is primary");
@@ -115,11 +115,11 @@ public sealed class RequestTests(ColoCluster cluster)
     {
         Coloctl coloctl = await cluster.AsAdminAsync();
         string uid = await cluster.CreateVolumeAsync(coloctl.Namespace, "db");
-        await cluster.Admin.OutputAsync("annotate", "rvol", "db", "-n", coloctl.Namespace, $"colo.dev/accept-data-loss={uid}");
+        await cluster.AnnotateAsync(coloctl.Namespace, "db", "colo.dev/accept-data-loss", uid);
 
         (await coloctl.RunAsync("failover", "db", "--wait=false")).EnsureSuccess();
 
-        JsonNode annotations = (await cluster.Admin.JsonAsync("get", "rvol", "db", "-n", coloctl.Namespace))["metadata"]!["annotations"]!;
+        JsonNode annotations = await cluster.AnnotationsAsync(coloctl.Namespace, "db");
         annotations["colo.dev/failover"]!.GetValue<string>().ShouldBe("3");
         annotations["colo.dev/accept-data-loss"].ShouldBeNull();
     }
@@ -134,7 +134,7 @@ public sealed class RequestTests(ColoCluster cluster)
 
         result.ExitCode.ShouldBe(0);
         result.Output.ShouldBe($"switchover of {coloctl.Namespace}/db is asked for\n");
-        (await cluster.Admin.JsonAsync("get", "rvol", "db", "-n", coloctl.Namespace))["metadata"]!["annotations"]!["colo.dev/switchover"]!.GetValue<string>().ShouldBe("node-b");
+        (await cluster.AnnotationsAsync(coloctl.Namespace, "db"))["colo.dev/switchover"]!.GetValue<string>().ShouldBe("node-b");
     }
 
     [Fact]
@@ -172,7 +172,7 @@ public sealed class RequestTests(ColoCluster cluster)
 
         Task<ToolResult> asking = coloctl.RunAsync("checkpoint", "db");
         await new AnsweringOperator(cluster.Server, coloctl.Namespace, "db").UntilAskedAsync("checkpoint");
-        await cluster.Admin.OutputAsync("annotate", "rvol", "db", "-n", coloctl.Namespace, "--overwrite", "colo.dev/checkpoint=mine");
+        await cluster.AnnotateAsync(coloctl.Namespace, "db", "colo.dev/checkpoint", "mine");
         ToolResult result = await asking;
 
         result.ExitCode.ShouldBe(1);

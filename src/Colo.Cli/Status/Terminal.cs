@@ -27,12 +27,11 @@ internal static class Terminal
     private static IAnsiConsole Create(IAnsiConsoleOutput output, int? width)
     {
         // Told outright: Spectre looks at the writer, and a captured frame goes to the same terminal in the end.
-        bool coloured = IsTerminal && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
             Out = output,
             Ansi = IsTerminal ? AnsiSupport.Yes : AnsiSupport.No,
-            ColorSystem = coloured ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
+            ColorSystem = Colours(),
             Interactive = InteractionSupport.No,
             Enrichment = new ProfileEnrichment { UseDefaultEnrichers = false },
         });
@@ -42,5 +41,18 @@ internal static class Terminal
         }
 
         return console;
+    }
+
+    private static ColorSystemSupport Colours()
+    {
+        // Set to nothing means not set (no-color.org); Spectre reads it otherwise.
+        if (!IsTerminal || !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")))
+        {
+            return ColorSystemSupport.NoColors;
+        }
+
+        bool many = !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("COLORTERM")) ||
+            Environment.GetEnvironmentVariable("TERM")?.Contains("256color", StringComparison.Ordinal) == true;
+        return many ? ColorSystemSupport.EightBit : ColorSystemSupport.Standard;
     }
 }
