@@ -5,7 +5,7 @@ namespace Colo.Agent;
 
 /// <summary>
 /// The agent's log as an interface. Event ids: 1000 process and configuration, 1100 pools, 1200 calls, 1300 life of a replica, 1400
-/// replication. Information is what an operator would act on.
+/// replication, 1500 the cluster. Information is what an operator would act on.
 /// </summary>
 internal static partial class AgentLog
 {
@@ -20,6 +20,15 @@ internal static partial class AgentLog
 
     [LoggerMessage(1003, LogLevel.Warning, "certificate {File} is not reloaded, the former one stays in use: {Reason}")]
     public static partial void CertificateNotReloaded(this ILogger log, string file, string reason);
+
+    [LoggerMessage(1004, LogLevel.Information, "certificate of {Subject} is in use, valid until {NotAfter:u}, authority {Authority}")]
+    public static partial void CertificateLoaded(this ILogger log, string subject, DateTime notAfter, string authority);
+
+    [LoggerMessage(1005, LogLevel.Error, "this agent's own certificate of {Subject} ended at {NotAfter:u}: peers will refuse it")]
+    public static partial void CertificateExpired(this ILogger log, string subject, DateTime notAfter);
+
+    [LoggerMessage(1006, LogLevel.Warning, "TLS, {Where}: {Peer} is not believed: {Reason}")]
+    public static partial void PeerNotBelieved(this ILogger log, string where, string peer, string reason);
 
     [LoggerMessage(1100, LogLevel.Error, "pool {Pool} at {Directory} is not healthy: {Reason}")]
     public static partial void PoolFailed(this ILogger log, string pool, string directory, string reason);
@@ -75,4 +84,22 @@ internal static partial class AgentLog
 
     [LoggerMessage(1408, LogLevel.Error, "volume {Volume} term {Term}: the buffer of the failover was not committed; served from both, call Stop again")]
     public static partial void CommitFailed(this ILogger log, string volume, long term);
+
+    [LoggerMessage(1409, LogLevel.Warning, "volume {Volume}: the arbiter does not answer: {Reason}")]
+    public static partial void ArbiterSilent(this ILogger log, string volume, string reason);
+
+    [LoggerMessage(1410, LogLevel.Information, "volume {Volume}: the arbiter answers again")]
+    public static partial void ArbiterAnswers(this ILogger log, string volume);
+
+    [LoggerMessage(1500, LogLevel.Information, "lease {Namespace}/{Lease} is held and renewed")]
+    public static partial void LeaseHeld(this ILogger log, string @namespace, string lease);
+
+    [LoggerMessage(1501, LogLevel.Warning, "lease {Namespace}/{Lease} is not renewed, guests are served all the same: {Reason}")]
+    public static partial void LeaseNotRenewed(this ILogger log, string @namespace, string lease, string reason);
+
+    [LoggerMessage(
+        1502,
+        LogLevel.Error,
+        "another agent with the node name {Node} is alive at {Address}: it renews the lease {Namespace}/{Lease}. Each node needs a name of its own")]
+    public static partial void LeaseOfAnother(this ILogger log, string node, string address, string @namespace, string lease);
 }

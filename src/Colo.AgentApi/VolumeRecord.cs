@@ -5,7 +5,7 @@ namespace Colo.AgentApi;
 
 /// <summary>
 /// The truth about one volume: who may write it under which term, and whether its secondary may be promoted (design: "Terms and the
-/// arbiter"). Refuses impossible states; changed only through <see cref="VolumeRecordFile.TryReplace"/>.
+/// arbiter"). Refuses impossible states; changed only through an <see cref="IVolumeRecordStore"/>.
 /// </summary>
 public sealed record VolumeRecord
 {
@@ -53,7 +53,7 @@ public sealed record VolumeRecord
 
     public SecondaryState SecondaryState { get; init; }
 
-    /// <summary>Counts the changes of this record; set by the file, compared by compare-and-swap.</summary>
+    /// <summary>Counts the changes of this record; set by the store, compared by compare-and-swap.</summary>
     public long Revision { get; init; }
 }
 

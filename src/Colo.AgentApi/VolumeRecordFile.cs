@@ -3,9 +3,6 @@ using System.Text.Json;
 
 namespace Colo.AgentApi;
 
-/// <summary>How a compare-and-swap ended; <see cref="Current"/> is what the file holds now.</summary>
-public readonly record struct RecordChange(bool Done, VolumeRecord? Current);
-
 /// <summary>
 /// The embedded arbiter's truth: one JSON file a volume, in a directory that both agents and the control plane of one machine see.
 /// Changes are compare-and-swap under a file lock (temp file, fsync, rename, fsync), so that a reader sees the old or the new record,
@@ -13,7 +10,7 @@ public readonly record struct RecordChange(bool Done, VolumeRecord? Current);
 /// </summary>
 /// <remarks>Failures of the file system are an <see cref="IOException"/>; content that is no record is an <see cref="InvalidDataException"/>.
 /// Both mean "no answer": the caller keeps holding, it never guesses.</remarks>
-public sealed class VolumeRecordFile
+public sealed class VolumeRecordFile : IVolumeRecordStore
 {
     private const int MaxRecordBytes = 64 << 10;
     private const int MaxUidLength = 63;
@@ -35,6 +32,8 @@ public sealed class VolumeRecordFile
     }
 
     public string Path { get; }
+
+    public string Location => Path;
 
     /// <summary>A UID names files, sockets and exports: 1-63 of [a-z0-9-].</summary>
     /// <exception cref="ArgumentException">it is anything else.</exception>
@@ -113,6 +112,36 @@ public sealed class VolumeRecordFile
         {
             using FileStream held = Lock();
             File.Delete(Path);
+        }
+    }
+
+    // Off the caller's thread: the lock may be waited for, and what is written is synchronised to the disk.
+    Task<VolumeRecord?> IVolumeRecordStore.ReadAsync(CancellationToken token) => Task.Run(() => Answered(Read), token);
+
+    Task<RecordChange> IVolumeRecordStore.TryCreateAsync(VolumeRecord first, CancellationToken token) =>
+        Task.Run(() => Answered(() => TryCreate(first)), token);
+
+    Task<RecordChange> IVolumeRecordStore.TryReplaceAsync(VolumeRecord expected, VolumeRecord next, CancellationToken token) =>
+        Task.Run(() => Answered(() => TryReplace(expected, next)), token);
+
+    Task IVolumeRecordStore.DeleteAsync(CancellationToken token) => Task.Run(
+        () => Answered(() =>
+        {
+            Delete();
+            return true;
+        }),
+        token);
+
+    /// <summary>A directory without permission is no answer, too.</summary>
+    private static T Answered<T>(Func<T> call)
+    {
+        try
+        {
+            return call();
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException(e.Message, e);
         }
     }
 

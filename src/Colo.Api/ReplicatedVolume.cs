@@ -22,7 +22,7 @@ public sealed record ReplicatedVolume
     public ReplicatedVolumeStatus? Status { get; init; }
 }
 
-/// <summary>The part of Kubernetes' ObjectMeta that a volume needs where there is no Kubernetes.</summary>
+/// <summary>The part of Kubernetes' ObjectMeta that a volume needs. Where there is no Kubernetes, what only the API server knows stays null.</summary>
 public sealed record ObjectMetadata
 {
     public required string Name { get; init; }
@@ -33,6 +33,16 @@ public sealed record ObjectMetadata
     public string? Uid { get; init; }
 
     public long? Generation { get; init; }
+
+    /// <summary>Changes with every write of the object; opaque, compared for equality only.</summary>
+    public string? ResourceVersion { get; init; }
+
+    public DateTimeOffset? CreationTimestamp { get; init; }
+
+    /// <summary>Set once deletion was asked for; the object stays until <see cref="Finalizers"/> is empty.</summary>
+    public DateTimeOffset? DeletionTimestamp { get; init; }
+
+    public IReadOnlyList<string>? Finalizers { get; init; }
 
     public IReadOnlyDictionary<string, string>? Labels { get; init; }
 

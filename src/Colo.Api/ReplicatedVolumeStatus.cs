@@ -1,6 +1,9 @@
 namespace Colo.Api;
 
-/// <summary>What is the case. In Kubernetes its term, currentPrimary, targetPrimary and secondaryState are the arbiter's record.</summary>
+/// <summary>
+/// What is the case. In Kubernetes its term, currentPrimary, currentSecondary, secondaryState and recordRevision are the arbiter's
+/// record: written by compare-and-swap only, never by whoever writes the rest.
+/// </summary>
 public sealed record ReplicatedVolumeStatus
 {
     public VolumePhase Phase { get; init; }
@@ -20,6 +23,9 @@ public sealed record ReplicatedVolumeStatus
 
     public SecondaryState SecondaryState { get; init; }
 
+    /// <summary>Counts the writes of the record. Null where the record is kept elsewhere (a file, in coloctl local).</summary>
+    public long? RecordRevision { get; init; }
+
     public IReadOnlyList<ReplicaStatus> Replicas { get; init; } = [];
 
     public VolumeEndpoint? Endpoint { get; init; }
@@ -29,6 +35,9 @@ public sealed record ReplicatedVolumeStatus
     public BufferStatus? Buffer { get; init; }
 
     public ResyncStatus? Resync { get; init; }
+
+    /// <summary>What became of the last request that a person made by an annotation.</summary>
+    public RequestStatus? LastRequest { get; init; }
 
     public IReadOnlyList<VolumeError> Errors { get; init; } = [];
 
@@ -134,6 +143,35 @@ public sealed record ResyncStatus
     public DateTimeOffset? EstimatedFinish { get; init; }
 }
 
+/// <summary>One request of a person, after it was judged.</summary>
+public sealed record RequestStatus
+{
+    /// <summary>switchover, checkpoint, failover or resync.</summary>
+    public required string Verb { get; init; }
+
+    public RequestOutcome Outcome { get; init; }
+
+    /// <summary>Why, in one sentence.</summary>
+    public string Message { get; init; } = "";
+
+    public DateTimeOffset Time { get; init; }
+}
+
+public enum RequestOutcome
+{
+    /// <summary>Taken up, not done yet.</summary>
+    Accepted,
+
+    /// <summary>Done.</summary>
+    Fulfilled,
+
+    /// <summary>Nothing was done, and nothing will be.</summary>
+    Refused,
+
+    /// <summary>Taken up, and it could not be done.</summary>
+    Failed,
+}
+
 /// <summary>One of the seven errors, by number and name; never swallowed until a checkpoint or a person clears it.</summary>
 public sealed record VolumeError
 {
@@ -158,6 +196,9 @@ public sealed record VolumeCondition
     public required string Reason { get; init; }
 
     public string Message { get; init; } = "";
+
+    /// <summary>When the status last became another; a changed reason or message does not move it.</summary>
+    public DateTimeOffset? LastTransitionTime { get; init; }
 
     public long? ObservedGeneration { get; init; }
 }

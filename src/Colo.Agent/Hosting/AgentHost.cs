@@ -1,3 +1,4 @@
+using Colo.Agent.Cluster;
 using Colo.Agent.Metrics;
 using Colo.Agent.Options;
 using Colo.Agent.Pools;
@@ -26,6 +27,7 @@ public static class AgentHost
             Args = ["--hostBuilder:reloadConfigOnChange=false"],
         });
         AgentOptions options = builder.AddAgentOptions(arguments);
+        builder.AddCluster(options);
         builder.AddAgentLogging(options);
         builder.AddAgentListeners(options);
         builder.AddPools();
@@ -83,6 +85,16 @@ public static class AgentHost
         }
     }
 
+    private static void AddCluster(this WebApplicationBuilder builder, AgentOptions options)
+    {
+        ClusterAccess cluster = ClusterAccess.Open(options);
+        builder.Services.AddSingleton(cluster);
+        builder.Services.AddSingleton(_ => AgentIdentity.Open(options));
+        builder.Services.AddSingleton<RecordStores>();
+        builder.Services.AddSingleton<NodeLease>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<NodeLease>());
+    }
+
     private static void AddPools(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<PoolProbe>();
@@ -92,6 +104,7 @@ public static class AgentHost
     private static void AddVolumes(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<CertificateFiles>();
+        builder.Services.AddSingleton<PeerNames>();
         builder.Services.AddSingleton<BoundAddresses>();
         builder.Services.AddSingleton<ReplicationExports>();
         builder.Services.AddSingleton<NbdListeners>();
@@ -103,9 +116,10 @@ public static class AgentHost
 
     private static void AddAgentService(this WebApplicationBuilder builder)
     {
-        builder.Services.AddGrpc();
+        builder.Services.AddGrpc(grpc => grpc.Interceptors.Add<CallerCheck>());
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<PrepareParser>();
+        builder.Services.AddSingleton<NodeReport>();
         builder.Services.AddSingleton<StatusBoard>();
         builder.Services.AddHostedService<StatusPump>();
     }

@@ -1,4 +1,7 @@
+using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using Colo.Agent.Options;
+using Colo.Agent.Service;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 
@@ -14,15 +17,24 @@ public static class AgentListeners
         {
             kestrel.AddServerHeader = false;
             CertificateFiles certificates = kestrel.ApplicationServices.GetRequiredService<CertificateFiles>();
+            PeerNames peers = kestrel.ApplicationServices.GetRequiredService<PeerNames>();
+            BoundAddresses addresses = kestrel.ApplicationServices.GetRequiredService<BoundAddresses>();
             foreach (string text in options.GrpcListen.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             {
-                Listen(kestrel, ListenAddress.Parse(text), listen =>
+                ListenAddress address = ListenAddress.Parse(text);
+                Listen(kestrel, address, listen =>
                 {
                     listen.Protocols = HttpProtocols.Http2;
-                    if (options.Tls.IsEnabled && ListenAddress.Parse(text).Tcp is not null)
+                    if (options.Tls.IsEnabled && address.Tcp is not null)
                     {
-                        listen.UseHttps(Mutual(certificates));
+                        listen.UseHttps(Mutual(certificates, peers));
                     }
+
+                    // Its port is known once it is bound.
+                    addresses.OfferGrpc(address.UnixPath is null
+                        ? () => AdvertisedAddress.Of(options.GrpcAdvertise, listen.IPEndPoint!, options.AdvertiseIp)
+                        : address.ToString,
+                        isTcp: address.Tcp is not null);
                 });
             }
 
@@ -45,10 +57,29 @@ public static class AgentListeners
         }
     }
 
-    private static HttpsConnectionAdapterOptions Mutual(CertificateFiles certificates) => new()
+    /// <summary>Asked for each handshake, so that a renewed certificate counts from the next connection on.</summary>
+    private static TlsHandshakeCallbackOptions Mutual(CertificateFiles certificates, PeerNames peers) => new()
     {
-        ServerCertificateSelector = (_, _) => certificates.Certificate,
-        ClientCertificateMode = ClientCertificateMode.RequireCertificate,
-        ClientCertificateValidation = (peer, _, _) => certificates.IsTrusted(peer),
+        OnConnection = connection =>
+        {
+            CertificateSet set = certificates.Current;
+            string address = connection.Connection.RemoteEndPoint?.ToString() ?? "unknown";
+            return new(new SslServerAuthenticationOptions
+            {
+                ServerCertificateContext = set.Context,
+                ClientCertificateRequired = true,
+                CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+                RemoteCertificateValidationCallback = (_, peer, chain, _) =>
+                {
+                    string? distrust = set.Distrust(peer as X509Certificate2, chain?.ChainPolicy.ExtraStore);
+                    if (distrust is not null)
+                    {
+                        peers.Refused(PeerNames.Grpc, address, distrust);
+                    }
+
+                    return distrust is null;
+                },
+            });
+        },
     };
 }

@@ -4,11 +4,20 @@ namespace Colo.Agent.Options;
 
 /// <summary>
 /// Turns the spellings people use into configuration keys: --node-name and COLO_AGENT_NODE_NAME both are NodeName; --tls-key-file is
-/// Tls:KeyFile; --pool NAME=DIRECTORY is Pools:NAME. An argument that is no key is refused: a typing error must not be a default.
+/// Tls:KeyFile; --pool NAME=DIRECTORY is Pools:NAME. What a pod is told of itself (NODE_NAME, POD_IP, POD_NAMESPACE) counts where
+/// nothing else is said. An argument that is no key is refused: a typing error must not be a default.
 /// </summary>
 public static class AgentConfiguration
 {
     private const string EnvironmentPrefix = "COLO_AGENT_";
+
+    /// <summary>Environment variables by which manifests hand a pod's own fields to it (the downward API).</summary>
+    private static readonly (string Variable, string Key)[] Downward =
+    [
+        ("NODE_NAME", nameof(AgentOptions.NodeName)),
+        ("POD_IP", nameof(AgentOptions.AdvertiseIp)),
+        ("POD_NAMESPACE", nameof(AgentOptions.KubernetesNamespace)),
+    ];
 
     private static readonly string[] Keys =
     [
@@ -21,6 +30,9 @@ public static class AgentConfiguration
     public static void AddAgentConfiguration(this IConfigurationBuilder configuration, IReadOnlyList<string> arguments)
     {
         Dictionary<string, string?> fromArguments = FromArguments(arguments, out string? file);
+        configuration.AddInMemoryCollection(Downward
+            .Select(d => KeyValuePair.Create(d.Key, Environment.GetEnvironmentVariable(d.Variable)))
+            .Where(d => d.Value is { Length: > 0 }));
         if (file is not null)
         {
             configuration.AddJsonFile(Path.GetFullPath(file), optional: false, reloadOnChange: false);

@@ -21,11 +21,17 @@ public sealed class AgentOptions
     /// <summary>Where gRPC listens: host:port or unix:/path, several separated by commas.</summary>
     public string GrpcListen { get; init; } = "127.0.0.1:9540";
 
+    /// <summary>What the operator is told to connect to, where it is not <see cref="GrpcListen"/> itself.</summary>
+    public string GrpcAdvertise { get; init; } = "";
+
     /// <summary>Where secondaries of this node accept their primaries: host:port.</summary>
     public string ReplicationListen { get; init; } = "127.0.0.1:9541";
 
-    /// <summary>What a peer is told to connect to, where it is not <see cref="ReplicationListen"/> itself (a wildcard address).</summary>
+    /// <summary>What a peer is told to connect to, where it is not <see cref="ReplicationListen"/> itself.</summary>
     public string ReplicationAdvertise { get; init; } = "";
+
+    /// <summary>This node's address as others reach it, told in place of a wildcard that a listener is bound to (POD_IP).</summary>
+    public string AdvertiseIp { get; init; } = "";
 
     /// <summary>host:port of guest disks over TCP; empty: unix sockets only.</summary>
     public string GuestListen { get; init; } = "";
@@ -36,6 +42,15 @@ public sealed class AgentOptions
     /// <summary>Directory of the embedded arbiter's record files, where Prepare names none.</summary>
     public string ArbiterDirectory { get; init; } = "";
 
+    /// <summary>true, false, or auto: true inside a cluster's pod, and where a kubeconfig is given.</summary>
+    public string Kubernetes { get; init; } = "auto";
+
+    /// <summary>How the API server is reached; empty: by the pod's service account.</summary>
+    public string Kubeconfig { get; init; } = "";
+
+    /// <summary>Where this agent's Lease lies; empty: the pod's own namespace, or the kubeconfig's.</summary>
+    public string KubernetesNamespace { get; init; } = "";
+
     public TlsOptions Tls { get; init; } = new();
 
     public LimitOptions Limits { get; init; } = new();
@@ -44,9 +59,12 @@ public sealed class AgentOptions
     public string LogFormat { get; init; } = "text";
 }
 
-/// <summary>Mutual TLS for gRPC and for the replication connections; either all three files or none.</summary>
+/// <summary>Mutual TLS for gRPC over TCP and for the replication connections: a directory, or three files, or nothing.</summary>
 public sealed class TlsOptions
 {
+    /// <summary>Holds tls.crt, tls.key and ca.crt, as a mounted secret of type kubernetes.io/tls does.</summary>
+    public string Directory { get; init; } = "";
+
     /// <summary>PEM; may hold intermediates.</summary>
     public string CertificateFile { get; init; } = "";
 
@@ -55,7 +73,22 @@ public sealed class TlsOptions
     /// <summary>PEM: a peer's certificate must chain to one of these.</summary>
     public string CaFile { get; init; } = "";
 
-    public bool IsEnabled => CertificateFile.Length > 0;
+    /// <summary>DNS names, separated by commas: a certificate must carry one of them to call the agent. *: any of the authority's.</summary>
+    public string OperatorNames { get; init; } = "colo-operator";
+
+    /// <summary>DNS names: a certificate must carry one of them to write to a secondary, or to be one. *: any of the authority's.</summary>
+    public string AgentNames { get; init; } = "colo-agent";
+
+    public bool IsEnabled => Directory.Length > 0 || CertificateFile.Length > 0;
+
+    public string CertificatePath => Or(CertificateFile, "tls.crt");
+
+    public string KeyPath => Or(KeyFile, "tls.key");
+
+    public string CaPath => Or(CaFile, "ca.crt");
+
+    private string Or(string file, string inDirectory) =>
+        file.Length > 0 || Directory.Length == 0 ? file : Path.Combine(Directory, inDirectory);
 }
 
 /// <summary>Bounds, each with a default that suits a node with tens of volumes.</summary>
@@ -71,7 +104,7 @@ public sealed class LimitOptions
     public int ShutdownSeconds { get; init; } = 20;
 
     /// <summary>Between two health probes of a pool.</summary>
-    public int ProbeIntervalSeconds { get; init; } = 10;
+    public int ProbeIntervalSeconds { get; init; } = 2;
 
     /// <summary>A pool whose small write and fdatasync take longer is not healthy.</summary>
     public int ProbeTimeoutSeconds { get; init; } = 5;
@@ -81,4 +114,7 @@ public sealed class LimitOptions
 
     /// <summary>A secondary that does not answer a forward for so long is lost.</summary>
     public int PeerTimeoutMilliseconds { get; init; } = 3000;
+
+    /// <summary>An API server that does not answer one request for so long gives no answer.</summary>
+    public int KubernetesTimeoutMilliseconds { get; init; } = 3000;
 }

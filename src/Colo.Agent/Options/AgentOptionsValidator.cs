@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Options;
 
 namespace Colo.Agent.Options;
@@ -8,12 +9,17 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
     /// <summary>sockaddr_un holds 108 bytes; a volume's socket adds its uid (63) and "-vmview.sock".</summary>
     private const int MaxSocketDirectoryLength = 108 - 1 - 63 - 13;
 
+    /// <summary>A Kubernetes object's name has at most 253 characters; the node's Lease is "colo-agent-" and the node's name.</summary>
+    private const int MaxNodeNameLength = 253 - 11;
+    private const int MaxPoolNameLength = 63;
+
     public ValidateOptionsResult Validate(string? name, AgentOptions options)
     {
         List<string> faults = [];
         Names(options, faults);
         Directories(options, faults);
         Listeners(options, faults);
+        Kubernetes(options, faults);
         Tls(options.Tls, faults);
         Range(faults, "Limits:MaxVolumes", options.Limits.MaxVolumes, 1, 4096);
         Range(faults, "Limits:MaxWatchers", options.Limits.MaxWatchers, 1, 1024);
@@ -22,14 +28,15 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
         Range(faults, "Limits:ProbeTimeoutSeconds", options.Limits.ProbeTimeoutSeconds, 1, 600);
         Range(faults, "Limits:RetryMilliseconds", options.Limits.RetryMilliseconds, 10, 60_000);
         Range(faults, "Limits:PeerTimeoutMilliseconds", options.Limits.PeerTimeoutMilliseconds, 100, 600_000);
+        Range(faults, "Limits:KubernetesTimeoutMilliseconds", options.Limits.KubernetesTimeoutMilliseconds, 100, 60_000);
         return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
     }
 
     private static void Names(AgentOptions options, List<string> faults)
     {
-        if (!IsName(options.NodeName))
+        if (!IsName(options.NodeName, MaxNodeNameLength))
         {
-            faults.Add($"NodeName (--node-name): 1-63 of [a-zA-Z0-9.-], not '{options.NodeName}'");
+            faults.Add($"NodeName (--node-name): 1-{MaxNodeNameLength} of [a-zA-Z0-9.-], not '{options.NodeName}'");
         }
 
         if (options.Pools.Count == 0)
@@ -39,9 +46,9 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
 
         foreach ((string pool, string directory) in options.Pools)
         {
-            if (!IsName(pool))
+            if (!IsName(pool, MaxPoolNameLength))
             {
-                faults.Add($"Pools (--pool): a name is 1-63 of [a-zA-Z0-9.-], not '{pool}'");
+                faults.Add($"Pools (--pool): a name is 1-{MaxPoolNameLength} of [a-zA-Z0-9.-], not '{pool}'");
             }
 
             Absolute(faults, $"Pools:{pool}", directory, optional: false);
@@ -86,24 +93,54 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
             Address(faults, "GuestListen (--guest-listen)", options.GuestListen, allowUnix: false);
         }
 
-        if (options.ReplicationAdvertise.Length > 0 && !options.ReplicationAdvertise.Contains(':', StringComparison.Ordinal))
+        foreach ((string key, string address) in new[]
         {
-            faults.Add($"ReplicationAdvertise (--replication-advertise): host:port, not '{options.ReplicationAdvertise}'");
+            ("ReplicationAdvertise (--replication-advertise)", options.ReplicationAdvertise),
+            ("GrpcAdvertise (--grpc-advertise)", options.GrpcAdvertise),
+        })
+        {
+            if (address.Length > 0 && !address.Contains(':', StringComparison.Ordinal))
+            {
+                faults.Add($"{key}: host:port, not '{address}'");
+            }
+        }
+
+        if (options.AdvertiseIp.Length > 0 && !IPAddress.TryParse(options.AdvertiseIp, out _))
+        {
+            faults.Add($"AdvertiseIp (--advertise-ip, POD_IP): an IP address, not '{options.AdvertiseIp}'");
+        }
+    }
+
+    private static void Kubernetes(AgentOptions options, List<string> faults)
+    {
+        if (options.Kubernetes is not ("auto" or "true" or "false"))
+        {
+            faults.Add($"Kubernetes (--kubernetes): auto, true or false, not '{options.Kubernetes}'");
+        }
+
+        if (options.Kubeconfig.Length > 0 && !File.Exists(options.Kubeconfig))
+        {
+            faults.Add($"Kubeconfig (--kubeconfig): no file at '{options.Kubeconfig}'");
         }
     }
 
     private static void Tls(TlsOptions tls, List<string> faults)
     {
-        (string Key, string Path)[] files =
-        [
-            ("Tls:CertificateFile", tls.CertificateFile), ("Tls:KeyFile", tls.KeyFile), ("Tls:CaFile", tls.CaFile),
-        ];
-        int given = files.Count(f => f.Path.Length > 0);
-        if (given is not (0 or 3))
+        int given = new[] { tls.CertificateFile, tls.KeyFile, tls.CaFile }.Count(f => f.Length > 0);
+        if (tls.Directory.Length == 0 && given is not (0 or 3))
         {
-            faults.Add("Tls:CertificateFile, Tls:KeyFile, Tls:CaFile: all three, or none");
+            faults.Add("Tls:CertificateFile, Tls:KeyFile, Tls:CaFile: all three, or none, or Tls:Directory");
         }
 
+        if (tls.IsEnabled && (tls.OperatorNames.Trim().Length == 0 || tls.AgentNames.Trim().Length == 0))
+        {
+            faults.Add("Tls:OperatorNames, Tls:AgentNames: DNS names separated by commas, or *");
+        }
+
+        (string Key, string Path)[] files =
+        [
+            ("Tls:CertificateFile", tls.CertificatePath), ("Tls:KeyFile", tls.KeyPath), ("Tls:CaFile", tls.CaPath),
+        ];
         foreach ((string key, string path) in files)
         {
             if (path.Length > 0 && !File.Exists(path))
@@ -137,8 +174,8 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
         }
     }
 
-    private static bool IsName(string name) =>
-        name.Length is > 0 and <= 63
+    private static bool IsName(string name, int maxLength) =>
+        name.Length > 0 && name.Length <= maxLength
         && !name.AsSpan().ContainsAnyExcept("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
         && name[0] != '.';
 }

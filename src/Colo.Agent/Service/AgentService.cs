@@ -1,8 +1,6 @@
 using Colo.Agent.Options;
-using Colo.Agent.Pools;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
-using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
 namespace Colo.Agent.Service;
@@ -12,12 +10,13 @@ public sealed class AgentService(
     IVolumes volumes,
     PrepareParser parser,
     StatusBoard board,
-    PoolProbe pools,
-    BoundAddresses addresses,
+    NodeReport node,
     AgentOptions options,
+    TimeProvider time,
     ILogger<AgentService> log) : Colo.AgentApi.Agent.AgentBase
 {
-    private static readonly string Version = typeof(AgentService).Assembly.GetName().Version?.ToString(3) ?? "0";
+    /// <summary>Of a Watch: well below the time after which a control plane takes silence for death.</summary>
+    private static readonly TimeSpan HeartbeatInterval = TimeSpan.FromSeconds(1);
 
     public override Task<PrepareReply> Prepare(PrepareRequest request, ServerCallContext context) => Guard(context, async () =>
     {
@@ -74,7 +73,7 @@ public sealed class AgentService(
     public override Task<StatusReply> Status(StatusRequest request, ServerCallContext context) => Guard(context, () =>
     {
         string uid = request.Uid.Length == 0 ? "" : PrepareParser.ParseUid(request.Uid);
-        return Task.FromResult(new StatusReply { Volumes = { volumes.Status(uid) }, Node = Node() });
+        return Task.FromResult(new StatusReply { Volumes = { volumes.Status(uid) }, Node = node.Now() });
     });
 
     public override Task Watch(WatchRequest request, IServerStreamWriter<WatchEvent> responseStream, ServerCallContext context) =>
@@ -84,39 +83,35 @@ public sealed class AgentService(
             using StatusBoard.Watcher watcher = board.TryWatch(uid, options.Limits.MaxWatchers)
                 ?? throw new VolumeFaultException(
                     VolumeFaultKind.Exhausted, $"{options.Limits.MaxWatchers} streams of Watch are open (Limits:MaxWatchers)");
+            using PeriodicTimer heartbeat = new(HeartbeatInterval, time);
+            await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, context.CancellationToken);
+            Task<IReadOnlyList<WatchEvent>> changes = watcher.NextAsync(context.CancellationToken).AsTask();
+            Task<bool> beat = heartbeat.WaitForNextTickAsync(context.CancellationToken).AsTask();
             while (true)
             {
-                foreach (WatchEvent change in await watcher.NextAsync(context.CancellationToken))
+                // A stream of changes holds no heartbeat back, because what is due is looked at in turn.
+                await Task.WhenAny(changes, beat);
+                if (beat.IsCompleted)
                 {
-                    await responseStream.WriteAsync(change, context.CancellationToken);
+                    await beat;
+                    await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, context.CancellationToken);
+                    beat = heartbeat.WaitForNextTickAsync(context.CancellationToken).AsTask();
+                }
+
+                if (changes.IsCompleted)
+                {
+                    foreach (WatchEvent change in await changes)
+                    {
+                        await responseStream.WriteAsync(change, context.CancellationToken);
+                    }
+
+                    changes = watcher.NextAsync(context.CancellationToken).AsTask();
                 }
             }
 #pragma warning disable CS0162 // The stream ends by cancellation alone; Guard wants a value all the same.
             return true;
 #pragma warning restore CS0162
         });
-
-    private NodeStatus Node()
-    {
-        NodeStatus node = new()
-        {
-            Node = options.NodeName,
-            Version = Version,
-            ReplicationAddress = addresses.Replication,
-            GuestAddress = addresses.Guest,
-        };
-        node.Pools.AddRange(pools.All.Select(p => new PoolStatus
-        {
-            Name = p.Name,
-            Directory = p.Directory,
-            Healthy = p.IsHealthy,
-            Message = p.Message,
-            ProbeLatency = Duration.FromTimeSpan(p.Latency),
-            FreeBytes = p.FreeBytes,
-            TotalBytes = p.TotalBytes,
-        }));
-        return node;
-    }
 
     private async Task<T> Guard<T>(ServerCallContext context, Func<Task<T>> call)
     {

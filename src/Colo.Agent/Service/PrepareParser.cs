@@ -1,3 +1,4 @@
+using Colo.Agent.Cluster;
 using Colo.Agent.Options;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
@@ -5,7 +6,7 @@ using Colo.AgentApi;
 namespace Colo.Agent.Service;
 
 /// <summary>Turns requests into values that the volumes trust; every refusal names the field and what it allows.</summary>
-public sealed class PrepareParser(AgentOptions options)
+public sealed class PrepareParser(AgentOptions options, ClusterAccess cluster)
 {
     private const int BlockBytes = 4096;
     private const int MaxNameLength = 253;
@@ -28,8 +29,10 @@ public sealed class PrepareParser(AgentOptions options)
             request.SizeBytes);
         string pool = request.Pool.Length > 0 ? request.Pool : "default";
         Require(options.Pools.ContainsKey(pool), "pool", string.Join(", ", options.Pools.Keys.Order(StringComparer.Ordinal)), pool);
-        string arbiter = request.Arbiter?.Directory is { Length: > 0 } given ? given : options.ArbiterDirectory;
-        Require(Path.IsPathFullyQualified(arbiter), "arbiter.directory", "an absolute path (the agent has no default)", arbiter);
+        bool kubernetes = request.Arbiter?.Kubernetes ?? false;
+        Require(!kubernetes || cluster.IsEnabled, "arbiter.kubernetes", "false: this agent was started without Kubernetes", true);
+        string arbiter = kubernetes ? "" : request.Arbiter?.Directory is { Length: > 0 } given ? given : options.ArbiterDirectory;
+        Require(kubernetes || Path.IsPathFullyQualified(arbiter), "arbiter.directory", "an absolute path (the agent has no default)", arbiter);
         long rate = request.Resync?.MaxBytesPerSecond ?? 0;
         Require(rate >= 0, "resync.max_bytes_per_second", "0 (no limit) or more", rate);
         if (request.PlainExportName.Length > 0)
@@ -52,7 +55,8 @@ public sealed class PrepareParser(AgentOptions options)
             arbiter,
             rate,
             request.PlainExportName,
-            request.GuestTcp);
+            request.GuestTcp,
+            kubernetes);
     }
 
     public static VolumeRef ParseRef(VolumeRef? volume)

@@ -35,6 +35,9 @@ public interface IVolumes
     /// <summary>Every replica, or the one of <paramref name="uid"/>; fresh, not the last posted one.</summary>
     IReadOnlyList<VolumeStatus> Status(string uid);
 
+    /// <summary>Sizes of the replicas in the pool, full or not.</summary>
+    long ProvisionedBytes(string pool);
+
     /// <summary>What the status does not carry: the guest's latencies, and how often each of the seven errors occurred. Nulls where the
     /// volume is not open (any more).</summary>
     (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters(string uid);

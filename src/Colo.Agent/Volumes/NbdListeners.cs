@@ -13,6 +13,7 @@ namespace Colo.Agent.Volumes;
 public sealed class NbdListeners(
     AgentOptions options,
     CertificateFiles certificates,
+    PeerNames peers,
     ReplicationExports replication,
     BoundAddresses bound,
     ILogger<NbdServer> log) : IAsyncDisposable
@@ -32,8 +33,10 @@ public sealed class NbdListeners(
                     ? new()
                     {
                         Mode = NbdTlsMode.Required,
-                        Certificate = () => certificates.Certificate,
-                        ClientAuthorities = () => certificates.Authorities,
+                        Certificate = () => certificates.Current.Leaf,
+                        Intermediates = () => certificates.Current.Intermediates,
+                        ClientAuthorities = () => certificates.Current.Authorities,
+                        Refused = (peer, reason) => peers.Refused(PeerNames.Replication, peer.Address, reason),
                     }
                     : null,
                 MaxConnections = options.Limits.MaxVolumes + NbdHeadroom,
@@ -41,7 +44,8 @@ public sealed class NbdListeners(
             replication,
             log);
         await replicationServer.StartAsync(token);
-        bound.Replication = Advertised((IPEndPoint)replicationServer.Endpoints[0]);
+        bound.Replication = AdvertisedAddress.Of(
+            options.ReplicationAdvertise, (IPEndPoint)replicationServer.Endpoints[0], options.AdvertiseIp);
         if (options.GuestListen.Length > 0)
         {
             guestServer = new(
@@ -53,7 +57,7 @@ public sealed class NbdListeners(
                 guests,
                 log);
             await guestServer.StartAsync(token);
-            bound.Guest = guestServer.Endpoints[0].ToString()!;
+            bound.Guest = AdvertisedAddress.Of("", (IPEndPoint)guestServer.Endpoints[0], options.AdvertiseIp);
         }
     }
 
@@ -110,19 +114,5 @@ public sealed class NbdListeners(
                 await server.DisposeAsync();
             }
         }
-    }
-
-    private string Advertised(IPEndPoint listening)
-    {
-        if (options.ReplicationAdvertise.Length == 0)
-        {
-            return listening.ToString();
-        }
-
-        // Port 0 advertised: "this host, whatever port was bound".
-        int colon = options.ReplicationAdvertise.LastIndexOf(':');
-        return options.ReplicationAdvertise[(colon + 1)..] == "0"
-            ? $"{options.ReplicationAdvertise[..colon]}:{listening.Port}"
-            : options.ReplicationAdvertise;
     }
 }

@@ -56,9 +56,11 @@ public sealed class NbdReplicationLink : IReplicationLink
                 Tls = tls
                     ? new()
                     {
-                        TrustedAuthorities = parts.Certificates.Authorities,
-                        ClientCertificate = parts.Certificates.Certificate,
-                        VerifyServerName = false,
+                        TrustedAuthorities = parts.Certificates.Current.Authorities,
+                        ClientCertificate = parts.Certificates.Current.Leaf,
+                        Intermediates = parts.Certificates.Current.Intermediates,
+                        ServerName = parts.Peers.AgentName,
+                        VerifyServerName = parts.Peers.AgentName is not null,
                     }
                     : null,
                 MaxInFlight = MaxInFlight,

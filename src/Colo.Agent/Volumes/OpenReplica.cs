@@ -98,7 +98,7 @@ public sealed class OpenReplica(
     /// <summary>Takes a primary from here on; a secondary that missed writes begins anew before.</summary>
     public async Task StartSecondaryAsync(ResyncMode resync)
     {
-        if (secondary!.MustBeginAnew(resync))
+        if (await secondary!.MustBeginAnewAsync(resync))
         {
             await BeginAnewAsync();
         }
@@ -134,7 +134,7 @@ public sealed class OpenReplica(
             PlainExportName = "",
             RecoveryPoint = asked == RecoveryPoint.Unspecified ? before.Spec.RecoveryPoint : asked,
         };
-        RecordCheck.Require(spec, parts.Options.NodeName);
+        await RecordCheck.RequireAsync(parts.Records.Of(spec), spec, parts.Options.NodeName, CancellationToken.None);
         long start = parts.Time.GetTimestamp();
         memory.Update(s => s with { Spec = spec, HighestTerm = term, Promoting = true, Started = false, Stopped = false });
         try

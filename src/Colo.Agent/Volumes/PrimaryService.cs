@@ -1,3 +1,4 @@
+using Colo.Agent.Hosting;
 using Colo.Blocks;
 using Colo.Linux;
 using Colo.Nbd.Client;
@@ -29,6 +30,7 @@ public sealed class PrimaryService
     private readonly bool mayHaveInFlight;
     private readonly CancellationTokenSource closing = new();
     private volatile NbdReplicationLink? link;
+    private volatile string attachFailure = "";
     private Task reattaching = Task.CompletedTask;
     private TimeSpan? promotedIn;
 
@@ -80,7 +82,7 @@ public sealed class PrimaryService
                 ResyncBytesPerSecond = spec.ResyncBytesPerSecond,
             },
             below.Device,
-            new EmbeddedArbiter(spec.ArbiterDirectory),
+            new RecordArbiter(parts.Records.Of(spec), spec.Uid, parts.Logs.CreateLogger<RecordArbiter>()),
             memory,
             parts.Time,
             news);
@@ -112,6 +114,12 @@ public sealed class PrimaryService
         }
         catch (NbdClientException e)
         {
+            attachFailure = e.Message;
+            if (e.Kind == NbdClientErrorKind.Tls)
+            {
+                parts.Peers.Refused(PeerNames.Outgoing, peer.ReplicationAddress, e.Message);
+            }
+
             VolumeFaultKind kind = e.Kind is NbdClientErrorKind.Unreachable or NbdClientErrorKind.Timeout
                 ? VolumeFaultKind.Unavailable
                 : VolumeFaultKind.Precondition;
@@ -164,6 +172,8 @@ public sealed class PrimaryService
         status.State = below.State ?? StateOf(serving);
         status.SecondaryState = replica.Record is { } record ? ApiMapping.ToApi(record.SecondaryState) : Api.SecondaryState.Unspecified;
         status.Connected = link is { Lost.IsCompleted: false } && serving == ServeState.Replicating;
+        status.RecordRevision = replica.Record?.Revision ?? 0;
+        status.AttachFailure = status.Connected ? "" : attachFailure.Length > 0 ? attachFailure : LossOf(link);
         status.Suspended = serving is ServeState.Confirming or ServeState.Waiting or ServeState.Suspended;
         status.SuspendedReason = status.Suspended ? replica.ServeReason : "";
         if (serving == ServeState.Fenced)
@@ -219,6 +229,7 @@ public sealed class PrimaryService
             }
         });
         link = connected;
+        attachFailure = "";
         memory.Update(known => known with { PeerGeneration = connected.PeerGeneration });
         log.Attached(uid, term.Value, connected.PeerNode, mode);
     }
@@ -283,7 +294,8 @@ public sealed class PrimaryService
             if (mode == ResyncMode.Full)
             {
                 await connected.DisposeAsync();
-                log.AttachFailed(uid, term.Value, peer.ReplicationAddress, "its copy has lost writes since; it needs a full copy");
+                attachFailure = "its copy has lost writes since; it needs a full copy";
+                log.AttachFailed(uid, term.Value, peer.ReplicationAddress, attachFailure);
                 await replica.DetachSecondaryAsync(term, closing.Token);
                 return true;
             }
@@ -293,10 +305,15 @@ public sealed class PrimaryService
         }
         catch (Exception e) when (e is NbdClientException or VolumeFaultException)
         {
+            attachFailure = e.Message;
             log.AttachFailed(uid, term.Value, peer.ReplicationAddress, e.Message);
             return false;
         }
     }
+
+    /// <summary>Why the link that there was is no more.</summary>
+    private static string LossOf(NbdReplicationLink? former) =>
+        former is { Lost: { IsCompletedSuccessfully: true } lost } ? lost.Result : "";
 
     private Api.ReplicaState StateOf(ServeState serving) => (serving, replica.State) switch
     {

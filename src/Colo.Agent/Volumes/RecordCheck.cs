@@ -7,16 +7,16 @@ namespace Colo.Agent.Volumes;
 public static class RecordCheck
 {
     /// <exception cref="VolumeFaultException">the record does not let this node have the role under the term.</exception>
-    public static void Require(ReplicaSpec spec, string node)
+    public static async Task RequireAsync(IVolumeRecordStore records, ReplicaSpec spec, string node, CancellationToken token)
     {
-        VolumeRecord? record = Read(spec);
+        VolumeRecord? record = await ReadAsync(records, token);
         if (record is null)
         {
             // A secondary of a primary that knows no arbiter (QEMU) has no record; it can never be promoted without one.
             if (spec.Role == Role.Primary || spec.PlainExportName.Length == 0)
             {
                 throw new VolumeFaultException(
-                    VolumeFaultKind.Precondition, $"there is no record of volume {spec.Uid} in {spec.ArbiterDirectory}: create it first");
+                    VolumeFaultKind.Precondition, $"there is no record of volume {spec.Uid} at {records.Location}: create it first");
             }
 
             return;
@@ -37,13 +37,13 @@ public static class RecordCheck
         }
     }
 
-    private static VolumeRecord? Read(ReplicaSpec spec)
+    private static async Task<VolumeRecord?> ReadAsync(IVolumeRecordStore records, CancellationToken token)
     {
         try
         {
-            return new VolumeRecordFile(spec.ArbiterDirectory, spec.Uid).Read();
+            return await records.ReadAsync(token);
         }
-        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or InvalidDataException)
         {
             throw new VolumeFaultException(VolumeFaultKind.Unavailable, $"the arbiter does not answer: {e.Message}", e);
         }

@@ -20,7 +20,8 @@ public sealed record ReplicaSpec(
     string ArbiterDirectory,
     long ResyncBytesPerSecond,
     string PlainExportName,
-    bool GuestTcp)
+    bool GuestTcp,
+    bool ArbiterKubernetes = false)
 {
     /// <summary>The part of a status that does not change by itself.</summary>
     public void Fill(VolumeStatus status)

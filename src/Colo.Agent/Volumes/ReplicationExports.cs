@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using Colo.Agent.Hosting;
 using Colo.Nbd.Server;
 
 namespace Colo.Agent.Volumes;
@@ -8,16 +9,16 @@ namespace Colo.Agent.Volumes;
 /// The replication targets of this node's secondaries, under "uid@term": a primary of an older term is refused in the handshake, with
 /// a sentence that it can log, before it can write a byte. A target may have a plain name too, for a primary that knows no terms (QEMU).
 /// </summary>
-public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdExportProvider
+public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExports> log) : INbdExportProvider
 {
     private readonly ConcurrentDictionary<string, Target> targets = new(StringComparer.Ordinal);
 
-    private sealed record Target(long Term, NbdExport? Export, NbdExport? Plain, Func<string?> Refusal);
+    private sealed record Target(long Term, NbdExport? Export, NbdExport? Plain, Func<CancellationToken, ValueTask<string?>> Refusal);
 
     public static string NameOf(string uid, long term) => string.Create(CultureInfo.InvariantCulture, $"{uid}@{term}");
 
     /// <summary>A secondary is prepared under the term, and takes no primary before it is started.</summary>
-    public void Announce(string uid, long term) => targets[uid] = new(term, null, null, () => "it is not started yet");
+    public void Announce(string uid, long term) => targets[uid] = new(term, null, null, _ => new("it is not started yet"));
 
     /// <summary>Serves <paramref name="export"/> for the volume from now on, in place of the one of an earlier term.</summary>
     /// <param name="uid">Of the volume.</param>
@@ -25,31 +26,36 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
     /// <param name="export">Named uid@term.</param>
     /// <param name="plain">The same under a plain name, or null.</param>
     /// <param name="refusal">Asked at each connection: null, or why it is not taken now.</param>
-    public void Serve(string uid, long term, NbdExport export, NbdExport? plain, Func<string?> refusal) =>
+    public void Serve(
+        string uid, long term, NbdExport export, NbdExport? plain, Func<CancellationToken, ValueTask<string?>> refusal) =>
         targets[uid] = new(term, export, plain, refusal);
 
     public void Remove(string uid) => targets.TryRemove(uid, out _);
 
     public ValueTask<IReadOnlyList<NbdExport>> ListAsync(NbdPeer peer, CancellationToken cancellationToken) =>
-        new(targets.Values.SelectMany(t => new[] { t.Export, t.Plain }).OfType<NbdExport>().ToList());
+        new(peers.RefusalOfAgent(peer) is null
+            ? targets.Values.SelectMany(t => new[] { t.Export, t.Plain }).OfType<NbdExport>().ToList()
+            : []);
 
-    public ValueTask<NbdExportAnswer> FindAsync(string name, NbdPeer peer, CancellationToken cancellationToken)
+    public async ValueTask<NbdExportAnswer> FindAsync(string name, NbdPeer peer, CancellationToken cancellationToken)
     {
-        NbdExportAnswer answer = Find(name);
+        NbdExportAnswer answer = peers.RefusalOfAgent(peer) is { } stranger
+            ? NbdExportAnswer.RefusedByPolicy(stranger)
+            : await FindAsync(name, cancellationToken);
         if (answer.Export is null)
         {
             log.ReplicationRefused(name, answer.Message);
         }
 
-        return new(answer);
+        return answer;
     }
 
-    private NbdExportAnswer Find(string name)
+    private async ValueTask<NbdExportAnswer> FindAsync(string name, CancellationToken token)
     {
         int at = name.LastIndexOf('@');
         if (at < 0 || !long.TryParse(name.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out long term))
         {
-            return FindPlain(name);
+            return await FindPlainAsync(name, token);
         }
 
         string uid = name[..at];
@@ -58,16 +64,19 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
             return NbdExportAnswer.Unknown($"no secondary of volume {uid} on this node");
         }
 
-        return term == target.Term && target.Refusal() is { } refusal
-                ? NbdExportAnswer.RefusedByPolicy($"the secondary of volume {uid}: {refusal}")
-            : term == target.Term ? NbdExportAnswer.Serve(target.Export!)
-            : term < target.Term
-                ? NbdExportAnswer.RefusedByPolicy($"term {term} of volume {uid} is over: the secondary is of term {target.Term}")
-                : NbdExportAnswer.RefusedByPolicy(
-                    $"the secondary of volume {uid} is of term {target.Term}; it must be prepared under term {term} first");
+        if (term != target.Term)
+        {
+            return NbdExportAnswer.RefusedByPolicy(term < target.Term
+                ? $"term {term} of volume {uid} is over: the secondary is of term {target.Term}"
+                : $"the secondary of volume {uid} is of term {target.Term}; it must be prepared under term {term} first");
+        }
+
+        return await target.Refusal(token) is { } refusal
+            ? NbdExportAnswer.RefusedByPolicy($"the secondary of volume {uid}: {refusal}")
+            : NbdExportAnswer.Serve(target.Export!);
     }
 
-    private NbdExportAnswer FindPlain(string name)
+    private async ValueTask<NbdExportAnswer> FindPlainAsync(string name, CancellationToken token)
     {
         List<KeyValuePair<string, Target>> named = targets.Where(t => t.Value.Plain?.Name == name).ToList();
         if (named.Count > 1)
@@ -79,7 +88,7 @@ public sealed class ReplicationExports(ILogger<ReplicationExports> log) : INbdEx
 
         Target? target = named.Count == 1 ? named[0].Value : null;
         return target is null ? NbdExportAnswer.Unknown($"no replication target '{name}' on this node; the form is uid@term")
-            : target.Refusal() is { } refusal ? NbdExportAnswer.RefusedByPolicy($"the secondary '{name}': {refusal}")
+            : await target.Refusal(token) is { } refusal ? NbdExportAnswer.RefusedByPolicy($"the secondary '{name}': {refusal}")
             : NbdExportAnswer.Serve(target.Plain!);
     }
 }

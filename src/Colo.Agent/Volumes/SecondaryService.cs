@@ -12,6 +12,10 @@ namespace Colo.Agent.Volumes;
 /// </summary>
 public sealed class SecondaryService
 {
+    /// <summary>A primary waits in its handshake for this answer, up to three times.</summary>
+    private static readonly TimeSpan RecordPatience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(5);
+
     private readonly VolumeParts parts;
     private readonly ReplicaMemory memory;
     private readonly ReplicaPaths paths;
@@ -97,8 +101,8 @@ public sealed class SecondaryService
     }
 
     /// <summary>True where Start cannot go on with what is there: a copy that ran before, lost its primary and is not in sync.</summary>
-    public bool MustBeginAnew(Api.ResyncMode asked) =>
-        asked != Api.ResyncMode.None && (IsStale() || replica.State is ReplicationState.Done);
+    public async Task<bool> MustBeginAnewAsync(Api.ResyncMode asked) =>
+        asked != Api.ResyncMode.None && (replica.State is ReplicationState.Done || await IsStaleAsync(closing.Token));
 
     public async Task StartAsync(Api.ResyncMode asked)
     {
@@ -257,7 +261,11 @@ public sealed class SecondaryService
         export = Target(ReplicationExports.NameOf(uid, term.Value), known.Generation);
         plain = known.Spec.PlainExportName.Length > 0 ? Target(known.Spec.PlainExportName, known.Generation) : null;
         parts.Replication.Serve(
-            uid, term.Value, export, plain, () => IsStale() ? "its copy misses writes and begins anew first; try again" : null);
+            uid,
+            term.Value,
+            export,
+            plain,
+            async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null);
     }
 
     private NbdExport Target(string name, string generation)
@@ -293,16 +301,20 @@ public sealed class SecondaryService
     {
         try
         {
-            using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds), parts.Time);
+            TimeSpan pause = TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds);
             do
             {
-                if (IsStale())
+                if (await IsStaleAsync(closing.Token))
                 {
                     becameStale(this);
                     return;
                 }
+
+                // Nobody waits for this: Start asks again by itself. A node's death must not turn into a load on the API server.
+                await Task.Delay(pause, parts.Time, closing.Token);
+                pause = pause + pause < LongestLook ? pause + pause : LongestLook;
             }
-            while (await timer.WaitForNextTickAsync(closing.Token) && !IsConnected);
+            while (!IsConnected);
         }
         catch (OperationCanceledException)
         {
@@ -312,8 +324,8 @@ public sealed class SecondaryService
 
     /// <summary>Lost its primary, and the record says that it misses writes: forwards onto its disk would mix with a buffer that is the
     /// view of an older moment. A copy that is being filled has no such view, and may go on.</summary>
-    private bool IsStale() =>
-        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && IsLeftBehind();
+    private async ValueTask<bool> IsStaleAsync(CancellationToken token) =>
+        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && await IsLeftBehindAsync(token);
 
     private async Task StopServingAsync()
     {
@@ -332,19 +344,22 @@ public sealed class SecondaryService
 
     /// <summary>By the record alone; without an answer, the copy is kept. A record of a newer term that names this node as primary is
     /// the failover that will soon ask for this very copy.</summary>
-    private bool IsLeftBehind()
+    private async Task<bool> IsLeftBehindAsync(CancellationToken token)
     {
         ReplicaSpec spec = memory.Current.Spec;
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(token);
+        limit.CancelAfter(RecordPatience);
         try
         {
-            Api.VolumeRecord? record = new Api.VolumeRecordFile(spec.ArbiterDirectory, uid).Read();
+            Api.VolumeRecord? record = await parts.Records.Of(spec).ReadAsync(limit.Token);
             return record is not null
                 && record.Primary != parts.Options.NodeName
                 && (record.Term != spec.Term
                     || record.Secondary != parts.Options.NodeName
                     || record.SecondaryState != Api.SecondaryState.InSync);
         }
-        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or InvalidDataException
+            || (e is OperationCanceledException && !token.IsCancellationRequested))
         {
             return false;
         }

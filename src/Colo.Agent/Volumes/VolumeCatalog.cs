@@ -148,6 +148,8 @@ public sealed class VolumeCatalog(
         uid.Length > 0 ? [Find(uid).Status()]
         : [.. hosts.Values.Where(h => h.HasReplica).Select(h => h.Status()).OrderBy(s => s.Name, StringComparer.Ordinal)];
 
+    public long ProvisionedBytes(string pool) => hosts.Values.Where(h => h.Pool == pool).Sum(h => h.SizeBytes);
+
     public (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters(string uid) =>
         hosts.TryGetValue(uid, out VolumeHost? host) ? host.Counters() : (null, null);
 

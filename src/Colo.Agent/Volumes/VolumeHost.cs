@@ -34,6 +34,11 @@ public sealed class VolumeHost
 
     public string Uid => uid;
 
+    public string Pool => pool;
+
+    /// <summary>0 where nothing is known of it yet.</summary>
+    public long SizeBytes => memory.Known?.Spec.SizeBytes ?? 0;
+
     /// <summary>False before the first Prepare succeeded, and after Release or Delete.</summary>
     public bool HasReplica => memory.Known is { Released: false } || replica.Fault is not null;
 
@@ -48,7 +53,7 @@ public sealed class VolumeHost
             async () =>
             {
                 Admit(spec.Term, mayRaise: true);
-                RecordCheck.Require(spec, parts.Options.NodeName);
+                await RecordCheck.RequireAsync(parts.Records.Of(spec), spec, parts.Options.NodeName, token);
                 created = await PrepareLockedAsync(spec, policy);
             },
             token);

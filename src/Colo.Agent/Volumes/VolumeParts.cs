@@ -1,3 +1,4 @@
+using Colo.Agent.Cluster;
 using Colo.Agent.Hosting;
 using Colo.Agent.Options;
 
@@ -9,6 +10,8 @@ public sealed record VolumeParts(
     NbdListeners Listeners,
     ReplicationExports Replication,
     CertificateFiles Certificates,
+    PeerNames Peers,
+    RecordStores Records,
     Service.BoundAddresses Addresses,
     ILoggerFactory Logs,
     TimeProvider Time);

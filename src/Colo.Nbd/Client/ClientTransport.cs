@@ -72,7 +72,7 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
             },
             ClientCertificateContext = options.ClientCertificate is null
                 ? null
-                : SslStreamCertificateContext.Create(options.ClientCertificate, additionalCertificates: null, offline: true),
+                : SslStreamCertificateContext.Create(options.ClientCertificate, options.Intermediates, offline: true),
         };
         authentication.CertificateChainPolicy.CustomTrustStore.AddRange(options.TrustedAuthorities);
         if (!options.VerifyServerName)

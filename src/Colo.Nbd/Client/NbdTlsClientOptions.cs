@@ -11,6 +11,9 @@ public sealed record NbdTlsClientOptions
     /// <summary>With its private key; null where the server asks for none.</summary>
     public X509Certificate2? ClientCertificate { get; init; }
 
+    /// <summary>Sent along with <see cref="ClientCertificate"/>.</summary>
+    public X509Certificate2Collection? Intermediates { get; init; }
+
     /// <summary>The name the server's certificate must carry; null: the endpoint's host ("localhost" for a unix socket).</summary>
     public string? ServerName { get; init; }
 

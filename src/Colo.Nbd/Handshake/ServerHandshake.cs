@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Security.Cryptography.X509Certificates;
 using Colo.Nbd.Server;
 using Colo.Nbd.Wire;
 using Microsoft.Extensions.Logging;
@@ -211,7 +212,17 @@ internal sealed class ServerHandshake
         }
 
         channel.Reply(NbdOption.StartTls, NbdOptionReply.Ack);
-        channel.Stream = TlsUpgrade.Authenticate(channel.Stream, tls!, out var certificate);
+        X509Certificate2? certificate;
+        try
+        {
+            channel.Stream = TlsUpgrade.Authenticate(channel.Stream, tls!, out certificate);
+        }
+        catch (HandshakeException e)
+        {
+            tls!.Refused?.Invoke(Peer, e.Message);
+            throw;
+        }
+
         exports.Peer = Peer with { IsTls = true, Certificate = certificate };
 
         // Whatever was agreed in plaintext may be an attacker's (CVE-2021-3716): begin anew.

@@ -21,13 +21,13 @@ internal static class TlsUpgrade
         string? refusal = null;
         SslServerAuthenticationOptions options = new()
         {
-            ServerCertificate = tls.Certificate(),
+            ServerCertificateContext = SslStreamCertificateContext.Create(tls.Certificate(), tls.Intermediates?.Invoke(), offline: true),
             ClientCertificateRequired = authorities is not null,
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
             AllowRenegotiation = false,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-            RemoteCertificateValidationCallback = (_, presented, _, _) =>
-                authorities is null || (refusal = Distrust(presented, authorities)) is null,
+            RemoteCertificateValidationCallback = (_, presented, sent, _) =>
+                authorities is null || (refusal = Distrust(presented, authorities, sent?.ChainPolicy.ExtraStore)) is null,
         };
         SslStream stream = new(transport, leaveInnerStreamOpen: true);
         try
@@ -45,7 +45,8 @@ internal static class TlsUpgrade
     }
 
     /// <summary>Why the certificate is not believed; null where it is.</summary>
-    private static string? Distrust(X509Certificate? presented, X509Certificate2Collection authorities)
+    private static string? Distrust(
+        X509Certificate? presented, X509Certificate2Collection authorities, X509Certificate2Collection? sentAlong)
     {
         if (presented is not X509Certificate2 certificate)
         {
@@ -56,9 +57,11 @@ internal static class TlsUpgrade
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
         chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        chain.ChainPolicy.ExtraStore.AddRange(sentAlong ?? []);
         chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientAuthentication));
         return chain.Build(certificate)
             ? null
-            : $"{certificate.Subject}: {string.Join(", ", chain.ChainStatus.Select(status => status.StatusInformation.Trim()))}";
+            : $"{certificate.Subject}, issued by {certificate.Issuer}: {string.Join(", ", chain.ChainStatus.Select(status => status.StatusInformation.Trim()))}";
     }
 }

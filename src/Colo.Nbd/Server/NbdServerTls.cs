@@ -22,6 +22,12 @@ public sealed record NbdServerTls
     /// <summary>With its private key. Called for each handshake, so that a renewed certificate is taken up without a restart.</summary>
     public required Func<X509Certificate2> Certificate { get; init; }
 
+    /// <summary>Sent along with <see cref="Certificate"/>: what it chains through to an authority that clients know.</summary>
+    public Func<X509Certificate2Collection>? Intermediates { get; init; }
+
     /// <summary>Where set, a client must show a certificate that one of these authorities issued; null asks for none.</summary>
     public Func<X509Certificate2Collection>? ClientAuthorities { get; init; }
+
+    /// <summary>Told of each TLS handshake that failed, and why; on the thread of its connection.</summary>
+    public Action<NbdPeer, string>? Refused { get; init; }
 }

@@ -1,0 +1,24 @@
+namespace Colo.Kubernetes;
+
+/// <summary>The Lease that candidates contend for, and the times of it: retry &lt; renew deadline &lt; lease duration.</summary>
+public sealed record LeaderElectionOptions
+{
+    public required string Namespace { get; init; }
+
+    /// <summary>Name of the Lease.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Unique among the candidates and among restarts of one: pod name and a random part.</summary>
+    public required string Identity { get; init; }
+
+    /// <summary>Others take over after they saw the Lease unchanged for so long.</summary>
+    public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>A leader that could not renew for so long ceases to be one.</summary>
+    public TimeSpan RenewDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    public TimeSpan RetryPeriod { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>What a graceful shutdown waits for the work to end before it lets go of nothing and leaves the Lease to expire.</summary>
+    public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(20);
+}

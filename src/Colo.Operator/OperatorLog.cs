@@ -1,0 +1,53 @@
+namespace Colo.Operator;
+
+/// <summary>
+/// The operator's log as an interface. Event ids: 2000 process and configuration, 2100 agents, 2200 volumes, 2300 requests. Information is
+/// what a person on duty would act on.
+/// </summary>
+internal static partial class OperatorLog
+{
+    [LoggerMessage(2000, LogLevel.Information, "operator {Identity} leads; it drives the volumes of {Namespaces}")]
+    public static partial void Leads(this ILogger log, string identity, string namespaces);
+
+    [LoggerMessage(2001, LogLevel.Information, "operator {Identity} follows: {Leader} leads")]
+    public static partial void Follows(this ILogger log, string identity, string leader);
+
+    [LoggerMessage(2002, LogLevel.Information, "certificate {File} was read anew, valid until {NotAfter:u}")]
+    public static partial void CertificateReloaded(this ILogger log, string file, DateTime notAfter);
+
+    [LoggerMessage(2003, LogLevel.Warning, "certificate {File} is not reloaded, the former one stays in use: {Reason}")]
+    public static partial void CertificateNotReloaded(this ILogger log, string file, string reason);
+
+    [LoggerMessage(2100, LogLevel.Information, "agent of {Node} at {Address} answers; it holds {Volumes} replicas")]
+    public static partial void AgentAnswers(this ILogger log, string node, string address, int volumes);
+
+    [LoggerMessage(2101, LogLevel.Warning, "agent of {Node} at {Address} is lost: {Reason}")]
+    public static partial void AgentLost(this ILogger log, string node, string address, string reason);
+
+    [LoggerMessage(2200, LogLevel.Information, "volume {Volume}: {Situation}, {Phase}: {Message}")]
+    public static partial void Situation(this ILogger log, string volume, string situation, string phase, string message);
+
+    [LoggerMessage(2201, LogLevel.Information, "volume {Volume}: {Outcome}")]
+    public static partial void Acted(this ILogger log, string volume, string outcome);
+
+    [LoggerMessage(2202, LogLevel.Warning, "volume {Volume}: {Outcome}")]
+    public static partial void NotDone(this ILogger log, string volume, string outcome);
+
+    [LoggerMessage(2203, LogLevel.Warning, "volume {Volume}: its spec breaks the rules, nothing is done: {Fault}")]
+    public static partial void SpecRefused(this ILogger log, string volume, string fault);
+
+    [LoggerMessage(2204, LogLevel.Information, "volume {Volume}: the name now is another volume ({Uid}, before {Former})")]
+    public static partial void AnotherVolume(this ILogger log, string volume, string uid, string former);
+
+    [LoggerMessage(2205, LogLevel.Warning, "volume {Volume}: deletion goes on without {Node}: {Left}")]
+    public static partial void LeftBehind(this ILogger log, string volume, string node, string left);
+
+    [LoggerMessage(2206, LogLevel.Warning, "volume {Volume}: status not written: {Reason}")]
+    public static partial void StatusNotWritten(this ILogger log, string volume, string reason);
+
+    [LoggerMessage(2300, LogLevel.Information, "volume {Volume}: {Verb} {Outcome}: {Message}")]
+    public static partial void RequestSettled(this ILogger log, string volume, string verb, string outcome, string message);
+
+    [LoggerMessage(2301, LogLevel.Warning, "virtual machine {Instance} was not thawed, its agent does it after {Seconds} s: {Reason}")]
+    public static partial void NotThawed(this ILogger log, string instance, double seconds, string reason);
+}

@@ -1,0 +1,68 @@
+using System.Collections;
+
+namespace Colo.Operator.Options;
+
+/// <summary>
+/// The spellings people use: --watch-namespaces and COLO_OPERATOR_WATCH_NAMESPACES are the same option. An argument that is no option is
+/// refused: a typing error must not be a default.
+/// </summary>
+public static class OperatorConfiguration
+{
+    public const string EnvironmentPrefix = "COLO_OPERATOR_";
+
+    internal static readonly (string Name, string Meaning)[] All =
+    [
+        ("namespace", "NAME   its own namespace, with its Lease and the agents' (default: the pod's)"),
+        ("watch-namespaces", "A,B   whose volumes are driven (default: all)"),
+        ("kubeconfig", "FILE   default: the service account of the pod"),
+        ("metrics-listen", "IP:PORT   /metrics, /healthz, /readyz (default 0.0.0.0:8080)"),
+        ("leader-elect", "true|false   default true"),
+        ("leader-lease", "DURATION   a leader silent for so long is replaced (default 6s)"),
+        ("identity", "NAME   in the leader Lease (default: host name and a random part)"),
+        ("workers", "N   volumes worked on at the same time (default 32)"),
+        ("deletion-grace", "DURATION   how long a deletion waits for a dead node (default 5m)"),
+        ("tls-certificate-file", "FILE   PEM, for the connections to the agents"),
+        ("tls-key-file", "FILE"),
+        ("tls-ca-file", "FILE   agents must chain to it"),
+        ("log-format", "text|json   default text"),
+    ];
+
+    public static string Usage =>
+        "colo-operator [options]\n" + string.Concat(All.Select(o => $"  --{o.Name} {o.Meaning}\n")) + $"Each is also {EnvironmentPrefix}NAME in the environment.";
+
+    /// <summary>Option names to what was given; the command line overrides the environment.</summary>
+    /// <exception cref="ArgumentException">an argument that is no option, or has no value.</exception>
+    public static IReadOnlyDictionary<string, string> Read(IReadOnlyList<string> arguments, IDictionary environment)
+    {
+        Dictionary<string, string> given = new(StringComparer.Ordinal);
+        foreach ((string name, _) in All)
+        {
+            if (environment[EnvironmentPrefix + name.Replace('-', '_').ToUpperInvariant()] is string { Length: > 0 } value)
+            {
+                given[name] = value;
+            }
+        }
+
+        for (int i = 0; i < arguments.Count; i++)
+        {
+            (string argument, string? inline) = arguments[i].Split('=', 2) is [var left, var right] ? (left, right) : (arguments[i], null);
+            if (!All.Any(o => argument == "--" + o.Name))
+            {
+                throw new ArgumentException($"'{argument}' is no option of colo-operator; it has:\n{Usage}");
+            }
+
+            given[argument[2..]] = inline ?? ValueAfter(arguments, ref i, argument);
+        }
+
+        return given;
+    }
+
+    /// <summary>--leader-elect alone says true.</summary>
+    private static string ValueAfter(IReadOnlyList<string> arguments, ref int at, string argument)
+    {
+        bool hasValue = at + 1 < arguments.Count && !arguments[at + 1].StartsWith("--", StringComparison.Ordinal);
+        return hasValue ? arguments[++at]
+            : argument == "--leader-elect" ? "true"
+            : throw new ArgumentException($"{argument}: a value is missing");
+    }
+}

@@ -1,0 +1,51 @@
+using System.Net;
+
+namespace Colo.Operator.Options;
+
+/// <summary>
+/// What the person who installs the operator decides. Read once at start from, in rising precedence, the environment
+/// (COLO_OPERATOR_NAMESPACE) and the command line (--namespace); parsed and checked before anything runs. Immutable afterwards.
+/// </summary>
+public sealed record OperatorOptions
+{
+    /// <summary>The operator's own namespace: its leader Lease and the agents' Leases are there.</summary>
+    public required string Namespace { get; init; }
+
+    /// <summary>Whose volumes are driven; empty: those of all namespaces.</summary>
+    public IReadOnlyList<string> WatchNamespaces { get; init; } = [];
+
+    /// <summary>Null: the service account of the pod.</summary>
+    public string? Kubeconfig { get; init; }
+
+    /// <summary>/metrics, /healthz and /readyz (plain HTTP).</summary>
+    public IPEndPoint MetricsListen { get; init; } = new(IPAddress.Any, 8080);
+
+    /// <summary>False only where there is exactly one operator for certain.</summary>
+    public bool LeaderElect { get; init; } = true;
+
+    /// <summary>A leader that was not heard of for so long is replaced. Short: a node's death may take the operator along with a primary.</summary>
+    public TimeSpan LeaderLease { get; init; } = TimeSpan.FromSeconds(6);
+
+    /// <summary>How this process is called in the leader Lease; unique among all that ever stand for it.</summary>
+    public required string Identity { get; init; }
+
+    /// <summary>Volumes that are worked on at the same time; a call to an agent may take its time in each.</summary>
+    public int Workers { get; init; } = 32;
+
+    /// <summary>A deletion waits so long for a node that does not answer, then goes on without it.</summary>
+    public TimeSpan DeletionGrace { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>The agents' authority and the operator's own certificate; null: plain gRPC.</summary>
+    public TlsFiles? Tls { get; init; }
+
+    public LogFormat LogFormat { get; init; } = LogFormat.Text;
+}
+
+/// <summary>Three PEM files, re-read when they change.</summary>
+public sealed record TlsFiles(string CertificateFile, string KeyFile, string CaFile);
+
+public enum LogFormat
+{
+    Text,
+    Json,
+}
