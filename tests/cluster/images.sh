@@ -5,10 +5,10 @@
 #   project   the operator's and the agent's, from the Dockerfile at the root and what `dotnet publish` left in artifacts/publish
 #
 # Both stand on a base made once and kept in the cache (COLO_IMAGE_CACHE, default ~/.cache/colo-operator/images): Debian's essential
-# packages by mmdebstrap, and the .NET runtime of this machine's SDK. A new runtime, or a change of this file, makes a new one.
+# packages by mmdebstrap, and the .NET runtime of this machine's SDK. A new runtime, or a change of make_base, makes a new one.
 set -euo pipefail
+[[ ${COLO_OWN_MOUNTS:-} ]] || exec unshare --mount env COLO_OWN_MOUNTS=1 "$0" "$@"
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-self=$repo/tests/cluster/images.sh
 what=$1
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
@@ -25,7 +25,12 @@ dotnet_root() { dirname "$(readlink -f "$(command -v dotnet)")"; }
 runtime_version() { dotnet --list-runtimes | awk '$1 == "Microsoft.AspNetCore.App" { print $2 }' | grep '^10\.' | sort -V | tail -n 1; }
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap clean_up EXIT
+clean_up() {
+  # buildah may leave its stores mounted; this script has a mount namespace of its own, so they are gone with it, but not before.
+  awk -v under="$work/" 'index($2, under) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount -l
+  rm -rf "$work"
+}
 # A store of our own, so that nothing of the machine's is read or left behind.
 buildah_in() { local store=$1; shift; buildah --root "$store" --runroot "$work/run" --storage-driver overlay "$@"; }
 
@@ -33,7 +38,7 @@ buildah_in() { local store=$1; shift; buildah --root "$store" --runroot "$work/r
 ensure_base() {
   local version key
   version=$(runtime_version)
-  key=$(cat "$self" <(echo "$version") | sha256sum | cut -c1-16)
+  key=$({ declare -f make_base; echo "$version"; } | sha256sum | cut -c1-16)
   base=$cache/$key
   mkdir -p "$cache"
   exec 9>"$cache/lock"
@@ -76,23 +81,18 @@ make_base() {
 }
 
 build_project() {
-  local role
+  local role build
   # The base is read where it lies; what is built goes into a store of this run.
+  build=(buildah_in "$work/store" --storage-opt "overlay.imagestore=$base/store")
   mkdir -p "$work/store"
   for role in operator agent; do
     say "building colo-$role"
-    buildah_in "$work/store" --storage-opt "overlay.imagestore=$base/store" build --quiet --isolation chroot --pull-never --target "$role" \
-      --build-arg "RUNTIME_IMAGE=$runtime_image" --tag "localhost/colo/colo-$role:$tag" "$repo" >/dev/null
-    # One layout for both, so that the layers they share are moved and unpacked once; not compressed, since nothing is sent far.
-    buildah_in "$work/store" --storage-opt "overlay.imagestore=$base/store" push --quiet --disable-compression --format oci \
-      "localhost/colo/colo-$role:$tag" "oci:$work/layout:localhost/colo/colo-$role:$tag"
+    "${build[@]}" build --quiet --isolation chroot --pull-never --target "$role" --tag "localhost/colo-$role:$tag" \
+      --build-arg PUBLISHED_FROM=published --build-arg "RUNTIME_IMAGE=$runtime_image" "$repo" >/dev/null
+    # A Docker archive, since its layers are not compressed: nothing is sent far.
+    rm -f "$out/$role.tar"
+    "${build[@]}" push --quiet "localhost/colo-$role:$tag" "docker-archive:$out/$role.tar:localhost/colo-$role:$tag"
   done
-  # containerd takes an image's whole name from its own annotation only.
-  jq '.manifests[].annotations |= (. + {"io.containerd.image.name": .["org.opencontainers.image.ref.name"]})' \
-    "$work/layout/index.json" >"$work/index.json"
-  mv "$work/index.json" "$work/layout/index.json"
-  rm -f "$out/project.tar"
-  tar -C "$work/layout" -cf "$out/project.tar" .
 }
 
 ensure_base
