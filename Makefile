@@ -19,10 +19,10 @@ export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test e2e bench format fuzz clean
+.PHONY: help deps build run test e2e bench format fuzz manifests clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: Debian packages (root or sudo), check the .NET SDK
 	@eng/deps.sh
@@ -48,6 +48,9 @@ format: ## Bring the code into the shape that .editorconfig asks for
 fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60)
 	@mkdir -p artifacts/fuzz
 	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/colo-fuzz --seconds $(FUZZ_SECONDS) --out artifacts/fuzz
+
+manifests: ## Write what is derived: the chart's copy of the CRD, config/ from the chart
+	@eng/manifests.sh
 
 clean: ## Remove what was built
 	@rm -rf artifacts src/*/bin src/*/obj tests/*/bin tests/*/obj

@@ -30,6 +30,7 @@ iproute2            ip
 util-linux          flock
 procps              ps
 kmod                modinfo
+prometheus          promtool
 LIST
 }
 

@@ -47,6 +47,26 @@ internal static class VolumeRecordFields
         [Revision] = record.Revision,
     };
 
+    /// <summary>A JSON patch (RFC 6902) that is refused as a whole unless uid and record are as expected.</summary>
+    public static JsonArray TestedPatch(string uid, VolumeRecord expected, JsonObject next)
+    {
+        JsonArray patch = [Step("test", "/metadata/uid", uid)];
+        foreach ((string field, JsonNode? value) in Write(expected))
+        {
+            patch.Add(Step("test", "/status/" + field, value?.DeepClone()));
+        }
+
+        foreach ((string field, JsonNode? value) in next)
+        {
+            patch.Add(Step("replace", "/status/" + field, value?.DeepClone()));
+        }
+
+        return patch;
+
+        static JsonObject Step(string operation, string path, JsonNode? value) =>
+            new() { ["op"] = operation, ["path"] = path, ["value"] = value };
+    }
+
     /// <summary>As a merge patch takes them away.</summary>
     public static JsonObject Nothing() => new()
     {

@@ -9,9 +9,10 @@ namespace Colo.AgentApi;
 
 /// <summary>
 /// The record of a volume as fields of its ReplicatedVolume's status: term, currentPrimary, currentSecondary, secondaryState and
-/// recordRevision. Reads are linearizable (no resourceVersion is asked for, so the API server asks etcd); a change carries the
-/// resourceVersion of the object that was compared, so that of two writers exactly one wins, while changes of anything but the record
-/// only cost another attempt. Keeps nothing between two calls.
+/// recordRevision. Reads are linearizable (no resourceVersion is asked for, so the API server asks etcd). A change is one patch that the
+/// API server applies only where uid and record are as expected, so that of two writers exactly one wins and changes of anything else do
+/// not disturb; where it refuses, the object is read and compared here, and changed under its resourceVersion. Keeps nothing between two
+/// calls.
 /// </summary>
 /// <remarks>The client is the caller's. One that multiplexes its requests over one connection (HTTP/2) waits out that connection's death;
 /// give one that does not.</remarks>
@@ -59,13 +60,16 @@ public sealed class VolumeRecordObject : IVolumeRecordStore
             token);
     }
 
-    public Task<RecordChange> TryReplaceAsync(VolumeRecord expected, VolumeRecord next, CancellationToken token)
+    public async Task<RecordChange> TryReplaceAsync(VolumeRecord expected, VolumeRecord next, CancellationToken token)
     {
         ArgumentNullException.ThrowIfNull(expected);
         ArgumentNullException.ThrowIfNull(next);
         Require(next.Uid == uid && next.Term >= expected.Term, next);
         JsonObject fields = VolumeRecordFields.Write(Checked(next, expected.Revision + 1));
-        return ChangeAsync(found => found?.Record == expected ? fields : null, token);
+        V1Patch tested = new(VolumeRecordFields.TestedPatch(uid, expected, fields).ToJsonString(), V1Patch.PatchType.JsonPatch);
+        return await PatchAsync(tested, token) is { } changed
+            ? new(true, Parse(changed).Record)
+            : await ChangeAsync(found => found?.Record == expected ? fields : null, token);
     }
 
     public Task DeleteAsync(CancellationToken token) =>
@@ -83,11 +87,16 @@ public sealed class VolumeRecordObject : IVolumeRecordStore
                 return new(false, found?.Record);
             }
 
-            // Its refusal (409) is final, so trying again cannot do the change twice; a request that ends without an answer is never
+            // Its refusal is final, so trying again cannot do the change twice; a request that ends without an answer is never
             // repeated here, because nobody could tell then whose the record is.
-            if (await PatchAsync(fields, found!.ResourceVersion, token) is { } changed)
+            JsonObject patch = new()
             {
-                return new(true, Parse(changed)?.Record);
+                ["metadata"] = new JsonObject { ["resourceVersion"] = found!.ResourceVersion },
+                ["status"] = fields.DeepClone(),
+            };
+            if (await PatchAsync(new(patch.ToJsonString(), V1Patch.PatchType.MergePatch), token) is { } changed)
+            {
+                return new(true, Parse(changed).Record);
             }
         }
 
@@ -102,32 +111,27 @@ public sealed class VolumeRecordObject : IVolumeRecordStore
                     .GetNamespacedCustomObjectWithHttpMessagesAsync<JsonElement>(Group, Version, @namespace, Plural, name, cancellationToken: limit);
                 return answer.Body;
             },
+            refusalCounts: false,
             token) is { } volume
             ? Parse(volume)
             : null;
 
-    /// <returns>The object as changed; null where its resourceVersion is another one, or it is gone.</returns>
-    private Task<JsonElement?> PatchAsync(JsonObject status, string resourceVersion, CancellationToken token)
-    {
-        JsonObject patch = new()
+    /// <returns>The object as changed; null where it is refused (it changed meanwhile, is not as tested, is gone).</returns>
+    private Task<JsonElement?> PatchAsync(V1Patch patch, CancellationToken token) => AskAsync(
+        async limit =>
         {
-            ["metadata"] = new JsonObject { ["resourceVersion"] = resourceVersion },
-            ["status"] = status.DeepClone(),
-        };
-        V1Patch body = new(patch.ToJsonString(), V1Patch.PatchType.MergePatch);
-        return AskAsync(
-            async limit =>
-            {
-                using HttpOperationResponse<JsonElement> answer = await client.CustomObjects
-                    .PatchNamespacedCustomObjectStatusWithHttpMessagesAsync<JsonElement>(
-                        body, Group, Version, @namespace, Plural, name, cancellationToken: limit);
-                return answer.Body;
-            },
-            token);
-    }
+            using HttpOperationResponse<JsonElement> answer = await client.CustomObjects
+                .PatchNamespacedCustomObjectStatusWithHttpMessagesAsync<JsonElement>(
+                    patch, Group, Version, @namespace, Plural, name, cancellationToken: limit);
+            return answer.Body;
+        },
+        refusalCounts: patch.Type == V1Patch.PatchType.JsonPatch,
+        token);
 
-    /// <returns>null for "not found" and "conflict", which are answers; everything else that is not a success is none.</returns>
-    private async Task<JsonElement?> AskAsync(Func<CancellationToken, Task<JsonElement>> request, CancellationToken token)
+    /// <returns>null for "not found", "conflict" and, where it counts, a test that failed (422), which are answers; everything else that
+    /// is not a success is none.</returns>
+    private async Task<JsonElement?> AskAsync(
+        Func<CancellationToken, Task<JsonElement>> request, bool refusalCounts, CancellationToken token)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(token);
         limit.CancelAfter(options.RequestTimeout);
@@ -143,7 +147,7 @@ public sealed class VolumeRecordObject : IVolumeRecordStore
         {
             throw new IOException($"{Location}: the API server does not answer within {options.RequestTimeout.TotalSeconds:0.#} s", e);
         }
-        catch (HttpOperationException e) when (IsAnswer(e))
+        catch (HttpOperationException e) when (IsAnswer(e, refusalCounts))
         {
             return null;
         }
@@ -163,9 +167,10 @@ public sealed class VolumeRecordObject : IVolumeRecordStore
     }
 
     /// <summary>An API server that starts answers 404 to a kind that it has not loaded yet: only one that names the object counts.</summary>
-    private bool IsAnswer(HttpOperationException e) => e.Response.StatusCode switch
+    private bool IsAnswer(HttpOperationException e, bool refusalCounts) => e.Response.StatusCode switch
     {
         HttpStatusCode.Conflict => true,
+        HttpStatusCode.UnprocessableEntity => refusalCounts,
         HttpStatusCode.NotFound => StatusOf(e) is { Reason: "NotFound" } status && status.Details?.Name == name,
         _ => false,
     };

@@ -2,17 +2,26 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 
 namespace Colo.Api;
 
 /// <summary>
 /// A number of bytes as Kubernetes writes quantities: <c>20Gi</c>, <c>512Mi</c>, <c>1.5G</c>, <c>4096</c>. It prints itself in the
-/// shortest exact form. Never negative; always whole bytes.
+/// shortest exact form. Never negative; always whole bytes, a fraction of one is rounded up as Kubernetes does.
 /// </summary>
 [JsonConverter(typeof(ByteQuantityJsonConverter))]
-public readonly record struct ByteQuantity : IComparable<ByteQuantity>
+public readonly partial record struct ByteQuantity : IComparable<ByteQuantity>
 {
     public const string Allowed = "a whole number of bytes, or a number with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 20Gi";
+
+    /// <summary>Exactly what <see cref="TryParse"/> takes, for the CRD: whatever an API server stored can be read. All of it fits 63 bits.</summary>
+    public const string Pattern =
+        @"^([0-9]{1,18}|[0-9]{1,15}(\.[0-9]{1,9})?(Ki|k)|[0-9]{1,12}(\.[0-9]{1,9})?(Mi|M)|[0-9]{1,9}(\.[0-9]{1,9})?(Gi|G)"
+        + @"|[0-9]{1,6}(\.[0-9]{1,9})?(Ti|T)|[0-9]{1,3}(\.[0-9]{1,9})?(Pi|P))$";
+
+    /// <summary>The most that <see cref="Pattern"/> takes without a suffix.</summary>
+    public const long MaxPlainBytes = 999_999_999_999_999_999;
 
     // Longest suffix first: "Ki" must not be read as an unknown "i" behind "K".
     private static readonly (string Suffix, long Factor)[] Suffixes =
@@ -41,11 +50,11 @@ public readonly record struct ByteQuantity : IComparable<ByteQuantity>
 
     public static ByteQuantity FromGibibytes(long gibibytes) => new(checked(gibibytes << 30));
 
-    /// <summary>False for anything that is not <see cref="Allowed"/>, is not a whole number of bytes, or does not fit 63 bits.</summary>
+    /// <summary>False for anything that is not <see cref="Allowed"/>.</summary>
     public static bool TryParse([NotNullWhen(true)] string? text, out ByteQuantity quantity)
     {
         quantity = default;
-        if (string.IsNullOrEmpty(text))
+        if (text is null || !Form().IsMatch(text))
         {
             return false;
         }
@@ -62,19 +71,8 @@ public readonly record struct ByteQuantity : IComparable<ByteQuantity>
             }
         }
 
-        if (!decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal value) ||
-            value > long.MaxValue / factor)
-        {
-            return false;
-        }
-
-        decimal bytes = value * factor;
-        if (bytes != decimal.Truncate(bytes))
-        {
-            return false;
-        }
-
-        quantity = new ByteQuantity((long)bytes);
+        decimal bytes = decimal.Parse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture) * factor;
+        quantity = new ByteQuantity((long)decimal.Ceiling(bytes));
         return true;
     }
 
@@ -108,6 +106,10 @@ public readonly record struct ByteQuantity : IComparable<ByteQuantity>
 
         return value.ToString(unit == 0 || value >= 100 ? "0" : "0.0", CultureInfo.InvariantCulture) + " " + units[unit];
     }
+
+    // \z: a dollar sign would let a line end pass.
+    [GeneratedRegex(Pattern + @"\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Form();
 }
 
 internal sealed class ByteQuantityJsonConverter : JsonConverter<ByteQuantity>

@@ -1,8 +1,8 @@
 namespace Colo.Api;
 
 /// <summary>
-/// A disk of a virtual machine that is kept on two nodes: what a person asks for (spec) and what is the case (status).
-/// Group colo.dev, version v1alpha1, short name rvol.
+/// A disk of a virtual machine that is kept on two nodes, so that it survives the death of one: what a person asks for (spec) and what
+/// is the case (status).
 /// </summary>
 public sealed record ReplicatedVolume
 {
@@ -17,8 +17,10 @@ public sealed record ReplicatedVolume
 
     public required ObjectMetadata Metadata { get; init; }
 
+    /// <summary>What a person asks for.</summary>
     public required ReplicatedVolumeSpec Spec { get; init; }
 
+    /// <summary>What is the case; written by the control plane alone.</summary>
     public ReplicatedVolumeStatus? Status { get; init; }
 }
 

@@ -3,9 +3,13 @@ using System.Text.RegularExpressions;
 namespace Colo.Api;
 
 /// <summary>
-/// One rule that a spec must meet beyond its shape. <paramref name="Cel"/> is the same rule for the CRD (self is the spec); both
-/// say <paramref name="Message"/> when it is broken.
+/// One rule that a spec must meet beyond its shape. <paramref name="Cel"/> is the same rule for the CRD (self is the spec, defaults
+/// filled in); both say <paramref name="Message"/> when it is broken.
 /// </summary>
+/// <remarks>
+/// A quantity may be a bare number there, hence the questions for its type: <c>string(x)</c> would do for both, but the API server takes its
+/// result for boundlessly long and refuses the whole CRD as too costly. <c>quantity</c> needs Kubernetes 1.29.
+/// </remarks>
 /// <param name="Path">The field to look at, from the spec: <c>failover.heartbeatTimeout</c>.</param>
 public sealed record VolumeRule(string Path, string Cel, string Message, Func<ReplicatedVolumeSpec, bool> Holds);
 
@@ -18,11 +22,17 @@ public static partial class VolumeRules
     /// <summary>Copy-before-write works in grains of this size; a smaller rest would need a path of its own.</summary>
     public const int GrainBytes = 4096;
 
+    /// <summary>A Kubernetes label: also a file name and an NBD export name.</summary>
+    public const string NamePattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+
     /// <summary>Below this the buffer's own metadata would fill it.</summary>
     public static readonly ByteQuantity SmallestBuffer = ByteQuantity.FromMebibytes(4);
 
     /// <summary>qcow2 buffers with 128 KiB clusters and an L1 of at most 32 MiB reach this far.</summary>
     public static readonly ByteQuantity LargestVolume = new(1L << 46);
+
+    private const string NewSize = "(type(self.size) == int ? int(self.size) : quantity(self.size).asInteger())";
+    private const string OldSize = "(type(oldSelf.size) == int ? int(oldSelf.size) : quantity(oldSelf.size).asInteger())";
 
     private static readonly TimeSpan ShortestHeartbeat = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestHeartbeat = TimeSpan.FromMinutes(5);
@@ -30,17 +40,20 @@ public static partial class VolumeRules
 
     public static IReadOnlyList<VolumeRule> All { get; } =
     [
-        new("size", "quantity(self.size).isGreaterThan(quantity('0')) && quantity(self.size).asInteger() % 4096 == 0",
+        new("size",
+            "(type(self.size) == int || quantity(self.size).isInteger()) && " + NewSize + " > 0 && " + NewSize + " % 4096 == 0",
             "must be above 0 and a multiple of 4Ki",
             s => s.Size.Bytes > 0 && s.Size.Bytes % GrainBytes == 0),
-        new("size", "!quantity(self.size).isGreaterThan(quantity('64Ti'))", "must be at most 64Ti", s => s.Size <= LargestVolume),
-        new("storagePool", "self.storagePool.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+        new("size", NewSize + " <= 70368744177664", "must be at most 64Ti", s => s.Size <= LargestVolume),
+        new("storagePool", "self.storagePool.matches('" + NamePattern + "')",
             "must be lower-case letters, digits and '-', 1 to 63 of them",
             s => Label().IsMatch(s.StoragePool)),
         new("placement.secondaryNode", "self.placement.primaryNode == '' || self.placement.primaryNode != self.placement.secondaryNode",
             "must be another node than placement.primaryNode",
             s => s.Placement.PrimaryNode.Length == 0 || s.Placement.PrimaryNode != s.Placement.SecondaryNode),
-        new("buffer.sizeLimit", "!quantity(self.buffer.sizeLimit).isLessThan(quantity('4Mi'))", "must be at least 4Mi",
+        new("buffer.sizeLimit",
+            "type(self.buffer.sizeLimit) == int ? self.buffer.sizeLimit >= 4194304 : !quantity(self.buffer.sizeLimit).isLessThan(quantity('4Mi'))",
+            "must be at least 4Mi",
             s => s.Buffer.SizeLimit >= SmallestBuffer),
         new("checkpoint.interval", "duration(self.checkpoint.interval) == duration('0s') || duration(self.checkpoint.interval) >= duration('100ms')",
             "must be 0 (only when asked for) or at least 100ms",
@@ -65,7 +78,7 @@ public static partial class VolumeRules
 
     public static IReadOnlyList<VolumeChangeRule> Changes { get; } =
     [
-        new("size", "!quantity(self.size).isLessThan(quantity(oldSelf.size))", "may grow, never shrink", (old, now) => now.Size >= old.Size),
+        new("size", NewSize + " >= " + OldSize, "may grow, never shrink", (old, now) => now.Size >= old.Size),
         new("storagePool", "self.storagePool == oldSelf.storagePool", "cannot be changed", (old, now) => now.StoragePool == old.StoragePool),
         new("mode", "oldSelf.mode != 'Colo' || self.mode == 'Colo'", "cannot be changed back from Colo",
             (old, now) => old.Mode != VolumeMode.Colo || now.Mode == VolumeMode.Colo),
@@ -77,6 +90,6 @@ public static partial class VolumeRules
     private static int CountSources(SourceSpec source) =>
         (source.Url is null ? 0 : 1) + (source.Nbd is null ? 0 : 1) + (source.Pvc is null ? 0 : 1);
 
-    [GeneratedRegex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(NamePattern + @"\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Label();
 }

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using Colo.Agent.Hosting;
+using Colo.Agent.Options;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
 using Colo.Nbd.Server;
@@ -16,6 +18,8 @@ public sealed class QemuPeerTests : IDisposable
 {
     private const string PlainName = "plain";
     private const string QemuNode = "qemu";
+
+    private static readonly PeerNames AnyPeer = new(new TlsOptions(), NullLogger<PeerNames>.Instance);
 
     private readonly TempDirectory directory = new(onTmpfs: true);
 
@@ -180,9 +184,9 @@ public sealed class QemuPeerTests : IDisposable
     public async Task A_copy_that_misses_writes_is_refused_by_its_plain_name_too()
     {
         await using MemoryDisk disk = new(1 << 20);
-        ReplicationExports exports = new(NullLogger<ReplicationExports>.Instance);
+        ReplicationExports exports = new(AnyPeer, NullLogger<ReplicationExports>.Instance);
         string? refusal = null;
-        exports.Serve("plainly", 1, new("plainly@1", disk), new(PlainName, disk), () => refusal);
+        exports.Serve("plainly", 1, new("plainly@1", disk), new(PlainName, disk), _ => new(refusal));
         (await exports.FindAsync(PlainName, new("here"), CancellationToken.None)).Export.ShouldNotBeNull();
 
         refusal = "it misses writes";
@@ -196,9 +200,9 @@ public sealed class QemuPeerTests : IDisposable
     public async Task A_plain_name_of_two_volumes_is_refused_and_names_both()
     {
         await using MemoryDisk disk = new(1 << 20);
-        ReplicationExports exports = new(NullLogger<ReplicationExports>.Instance);
-        exports.Serve("one", 1, new("one@1", disk), new(PlainName, disk), () => null);
-        exports.Serve("two", 1, new("two@1", disk), new(PlainName, disk), () => null);
+        ReplicationExports exports = new(AnyPeer, NullLogger<ReplicationExports>.Instance);
+        exports.Serve("one", 1, new("one@1", disk), new(PlainName, disk), _ => default);
+        exports.Serve("two", 1, new("two@1", disk), new(PlainName, disk), _ => default);
 
         NbdExportAnswer answer = await exports.FindAsync(PlainName, new("here"), CancellationToken.None);
         answer.Export.ShouldBeNull();

@@ -17,12 +17,16 @@ public sealed class WhoMayCallWhomTests
         ["Colo.Agent"] = ["Colo.AgentApi", "Colo.Blocks", "Colo.Linux", "Colo.Nbd", "Colo.Qcow2", "Colo.Replication"],
         ["Colo.Api"] = [],
         ["Colo.Control"] = ["Colo.Api"],
-        ["Colo.Cli"] = ["Colo.AgentApi", "Colo.Api", "Colo.Control"],
+        ["Colo.Driver"] = ["Colo.AgentApi", "Colo.Api", "Colo.Control"],
+        ["Colo.Kubernetes"] = [],
+        ["Colo.Cli"] = ["Colo.AgentApi", "Colo.Api", "Colo.Control", "Colo.Driver", "Colo.Kubernetes"],
+        ["Colo.Operator"] = ["Colo.AgentApi", "Colo.Api", "Colo.Control", "Colo.Driver", "Colo.Kubernetes"],
     };
 
     /// <summary>Rooms that get everything handed in; only executables compose.</summary>
     private static readonly string[] Libraries =
-        ["Colo.Blocks", "Colo.Linux", "Colo.Nbd", "Colo.Qcow2", "Colo.Replication", "Colo.AgentApi", "Colo.Api", "Colo.Control"];
+        ["Colo.Blocks", "Colo.Linux", "Colo.Nbd", "Colo.Qcow2", "Colo.Replication", "Colo.AgentApi", "Colo.Api", "Colo.Control",
+            "Colo.Driver"];
 
     public static TheoryData<string> AllRooms => [.. Repository.Rooms.Keys.Order(StringComparer.Ordinal)];
 

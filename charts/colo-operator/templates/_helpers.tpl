@@ -77,7 +77,7 @@ policy/v1beta1
 
 {{- /* From 1.30 a service account's token names its pod's node; a policy that asks for the node would refuse every agent before. */ -}}
 {{- define "colo-operator.hasAdmissionPolicy" -}}
-{{- if and .Values.admissionPolicy.enabled (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") -}}
+{{- if and .Values.admissionPolicy.enabled (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1") -}}
 true
 {{- end -}}
 {{- end -}}

@@ -44,6 +44,7 @@ public static class AgentHost
         app.MapHealthChecks("/readyz");
         app.MapHealthChecks("/healthz", new HealthCheckOptions { Predicate = _ => false });
         app.Services.GetRequiredService<AgentMetrics>().Register();
+        app.Services.GetRequiredService<NodeMetrics>().Register();
         return app;
     }
 
@@ -128,6 +129,7 @@ public static class AgentHost
     {
         builder.Services.AddSingleton(_ => Prometheus.Metrics.NewCustomRegistry());
         builder.Services.AddSingleton<AgentMetrics>();
+        builder.Services.AddSingleton<NodeMetrics>();
     }
 
     private static void AddAgentHealth(this WebApplicationBuilder builder)

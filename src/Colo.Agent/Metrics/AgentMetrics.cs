@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
 using Colo.Nbd.Server;
@@ -19,6 +18,15 @@ public sealed class AgentMetrics
     private static readonly string[] OpLabels = [.. Labels, "op"];
     private static readonly string[] ErrorLabels = [.. Labels, "error"];
 
+    private static readonly (string Op, NbdOperation Operation)[] Operations =
+    [
+        ("read", NbdOperation.Read),
+        ("write", NbdOperation.Write),
+        ("zero", NbdOperation.WriteZeroes),
+        ("discard", NbdOperation.Trim),
+        ("flush", NbdOperation.Flush),
+    ];
+
     private readonly IVolumes volumes;
     private readonly CollectorRegistry registry;
     private readonly Lock guard = new();
@@ -35,7 +43,8 @@ public sealed class AgentMetrics
     private readonly Counter ioErrors;
     private readonly Counter errors;
     private readonly Counter checkpoints;
-    private readonly Gauge checkpointPause;
+    private readonly BucketHistogram checkpointPause;
+    private readonly BucketHistogram forwards;
     private readonly Gauge checkpointAge;
     private readonly Gauge bufferBytes;
     private readonly Gauge bufferLimit;
@@ -43,7 +52,7 @@ public sealed class AgentMetrics
     private readonly Gauge resyncRemaining;
     private readonly Gauge resyncRate;
     private readonly Counter failovers;
-    private readonly LatencyHistogram latency;
+    private readonly BucketHistogram latency;
     private readonly Gauge failoverDuration;
 
     public AgentMetrics(IVolumes volumes, CollectorRegistry registry)
@@ -59,11 +68,14 @@ public sealed class AgentMetrics
         bytesOutOfSync = make.CreateGauge("colo_volume_bytes_out_of_sync", "bytes that the secondary misses, where known", Labels);
         requests = make.CreateCounter("colo_io_requests_total", "requests of the guest", OpLabels);
         bytes = make.CreateCounter("colo_io_bytes_total", "bytes that the guest's requests covered", OpLabels);
-        latency = new(make, OpLabels);
+        latency = new(
+            make, "colo_io_latency_seconds", "from receiving a request of the guest to its answer by the device", OpLabels);
         ioErrors = make.CreateCounter("colo_io_errors_total", "requests of the guest answered with an error", OpLabels);
         errors = make.CreateCounter("colo_replication_errors_total", "errors latched, by name (the seven errors)", ErrorLabels);
         checkpoints = make.CreateCounter("colo_checkpoint_total", "checkpoints completed", Labels);
-        checkpointPause = make.CreateGauge("colo_checkpoint_pause_seconds", "how long the last checkpoint held guest writes", Labels);
+        checkpointPause = new(make, "colo_checkpoint_pause_seconds", "how long checkpoints held guest writes", Labels);
+        forwards = new(
+            make, "colo_replication_forward_latency_seconds", "from sending a write to the secondary to its answer", Labels);
         checkpointAge = make.CreateGauge("colo_checkpoint_age_seconds", "since the last checkpoint", Labels);
         bufferBytes = make.CreateGauge("colo_buffer_bytes", "bytes that active and hidden disk take", Labels);
         bufferLimit = make.CreateGauge("colo_buffer_limit_bytes", "limit of active and hidden disk", Labels);
@@ -88,15 +100,9 @@ public sealed class AgentMetrics
                 present.Add(labels);
                 CopyVolume(status, labels);
                 CopyIo(status.Io, labels);
-                (NbdExportMetrics? guest, IReadOnlyDictionary<ReplicationError, long>? latched) = volumes.Counters(status.Uid);
-                foreach ((ReplicationError error, long count) in latched ?? ImmutableDictionary<ReplicationError, long>.Empty)
+                if (volumes.Counters(status.Uid) is { } counters)
                 {
-                    errors.WithLabels([.. labels, error.ToString()]).IncTo(count);
-                }
-
-                if (guest is not null)
-                {
-                    latency.Copy(guest, labels);
+                    CopyCounters(counters, labels);
                 }
             }
 
@@ -127,7 +133,6 @@ public sealed class AgentMetrics
         }
 
         checkpoints.WithLabels(labels).IncTo(status.CheckpointSequence);
-        checkpointPause.WithLabels(labels).Set(status.LastPause?.ToTimeSpan().TotalSeconds ?? 0);
         if (status.LastCheckpoint is { } last)
         {
             checkpointAge.WithLabels(labels).Set(Math.Max(0, (DateTime.UtcNow - last.ToDateTime()).TotalSeconds));
@@ -141,6 +146,21 @@ public sealed class AgentMetrics
         resyncRate.WithLabels(labels).Set(resync?.BytesPerSecond ?? 0);
         failovers.WithLabels(labels).IncTo(status.FailoverDuration is null ? 0 : 1);
         failoverDuration.WithLabels(labels).Set(status.FailoverDuration?.ToTimeSpan().TotalSeconds ?? 0);
+    }
+
+    private void CopyCounters(VolumeCounters counters, string[] labels)
+    {
+        foreach ((ReplicationError error, long count) in counters.Errors)
+        {
+            errors.WithLabels([.. labels, error.ToString()]).IncTo(count);
+        }
+
+        forwards.Copy(counters.Source, counters.Forwards, labels);
+        checkpointPause.Copy(counters.Source, counters.Pauses, labels);
+        foreach ((string op, NbdOperation operation) in counters.Guest is null ? [] : Operations)
+        {
+            latency.Copy(counters.Source, counters.Guest!.Snapshot(operation).LatencyBuckets, [.. labels, op]);
+        }
     }
 
     private void CopyIo(IoCounters? io, string[] labels)
@@ -165,9 +185,11 @@ public sealed class AgentMetrics
     private void Forget(string[] labels)
     {
         latency.Forget(labels);
+        forwards.Forget(labels);
+        checkpointPause.Forget(labels);
         foreach (Gauge gauge in new[]
         {
-            inSync, connected, primary, term, suspended, bytesOutOfSync, checkpointPause, checkpointAge, bufferBytes, bufferLimit,
+            inSync, connected, primary, term, suspended, bytesOutOfSync, checkpointAge, bufferBytes, bufferLimit,
             resyncRatio, resyncRemaining, resyncRate, failoverDuration,
         })
         {

@@ -1,6 +1,4 @@
 using Colo.AgentApi;
-using Colo.Nbd.Server;
-using Colo.Replication;
 using LatchedError = Colo.AgentApi.LatchedError;
 using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
 using ResyncMode = Colo.AgentApi.ResyncMode;
@@ -38,7 +36,6 @@ public interface IVolumes
     /// <summary>Sizes of the replicas in the pool, full or not.</summary>
     long ProvisionedBytes(string pool);
 
-    /// <summary>What the status does not carry: the guest's latencies, and how often each of the seven errors occurred. Nulls where the
-    /// volume is not open (any more).</summary>
-    (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters(string uid);
+    /// <summary>null where the volume is not open (any more).</summary>
+    VolumeCounters? Counters(string uid);
 }

@@ -1,4 +1,5 @@
 using Colo.Blocks;
+using Colo.Nbd;
 using Colo.Nbd.Client;
 using Colo.Replication;
 
@@ -8,7 +9,7 @@ namespace Colo.Agent.Volumes;
 /// The way to the secondary: one NBD connection, never reconnected by itself, because only the record may say whether a secondary that
 /// was away still has everything. Adds nothing to a request.
 /// </summary>
-public sealed class NbdReplicationLink : IReplicationLink
+public sealed class NbdReplicationLink : ForwardingBlockDevice, IReplicationLink
 {
     private const string GenerationPrefix = "generation ";
 
@@ -18,6 +19,7 @@ public sealed class NbdReplicationLink : IReplicationLink
     private string? checkpointFailure;
 
     private NbdReplicationLink(NbdClientDevice device, string peerNode, QmpSecondary? qmp)
+        : base(device)
     {
         (this.device, PeerNode, this.qmp) = (device, peerNode, qmp);
         device.StateChanged += (_, change) => Watch(change.To);
@@ -38,9 +40,8 @@ public sealed class NbdReplicationLink : IReplicationLink
 
     public string? CheckpointFailure => checkpointFailure;
 
-    public long LengthBytes => device.LengthBytes;
-
-    public DeviceCapabilities Capabilities => device.Capabilities;
+    /// <summary>How long forwards took; see <see cref="LatencyBuckets"/>.</summary>
+    public IReadOnlyList<long> Latencies => device.ChangeLatencies;
 
     public static string DescribeGeneration(string generation) => GenerationPrefix + generation;
 
@@ -82,24 +83,6 @@ public sealed class NbdReplicationLink : IReplicationLink
 
     public ValueTask<BlockStatus> CheckpointAsync(long epoch) =>
         qmp is null ? device.CheckpointAsync(epoch) : CheckpointByQmpAsync();
-
-    public ValueTask<BlockStatus> ReadAsync(long offsetBytes, Memory<byte> destination) => device.ReadAsync(offsetBytes, destination);
-
-    public ValueTask<BlockStatus> WriteAsync(long offsetBytes, ReadOnlyMemory<byte> source, RequestFlags flags = RequestFlags.None) =>
-        device.WriteAsync(offsetBytes, source, flags);
-
-    public ValueTask<BlockStatus> WriteZeroesAsync(BlockRange range, RequestFlags flags = RequestFlags.None) =>
-        device.WriteZeroesAsync(range, flags);
-
-    public ValueTask<BlockStatus> DiscardAsync(BlockRange range, RequestFlags flags = RequestFlags.None) =>
-        device.DiscardAsync(range, flags);
-
-    public ValueTask<BlockStatus> FlushAsync() => device.FlushAsync();
-
-    public ValueTask<BlockStatus> GetExtentsAsync(BlockRange range, IList<BlockExtent> extents, int maxExtents = int.MaxValue) =>
-        device.GetExtentsAsync(range, extents, maxExtents);
-
-    public ValueTask DisposeAsync() => device.DisposeAsync();
 
     private async ValueTask<BlockStatus> CheckpointByQmpAsync()
     {

@@ -1,6 +1,7 @@
 using Colo.Agent.Hosting;
 using Colo.Blocks;
 using Colo.Linux;
+using Colo.Nbd;
 using Colo.Nbd.Client;
 using Colo.Nbd.Server;
 using Colo.Nbd.Wire;
@@ -29,6 +30,9 @@ public sealed class PrimaryService
     private readonly string uid;
     private readonly bool mayHaveInFlight;
     private readonly CancellationTokenSource closing = new();
+
+    /// <summary>Of the links before <see cref="link"/>; its own lock, for the change of links.</summary>
+    private readonly long[] formerForwards = new long[LatencyBuckets.Count];
     private volatile NbdReplicationLink? link;
     private volatile string attachFailure = "";
     private Task reattaching = Task.CompletedTask;
@@ -53,9 +57,7 @@ public sealed class PrimaryService
 
     public Api.LatchedError? Error => ApiMapping.ToApi(replica.GetError(term));
 
-    public IReadOnlyDictionary<ReplicationError, long> Errors => news.Errors;
-
-    public NbdExportMetrics GuestMetrics => guest.Export.Metrics;
+    public VolumeCounters Counters => new(this, guest.Export.Metrics, news.Errors, Forwards(), news.Pauses);
 
     /// <summary>Opens the replica over <paramref name="below"/> and serves its guest; I/O is held until the arbiter has confirmed the
     /// term. Where it throws, <paramref name="below"/> stays the caller's.</summary>
@@ -228,7 +230,12 @@ public sealed class PrimaryService
                 await replica.AttachSecondaryAsync(term, connected, mode, token);
             }
         });
-        link = connected;
+        lock (formerForwards)
+        {
+            Add(formerForwards, link);
+            link = connected;
+        }
+
         attachFailure = "";
         memory.Update(known => known with { PeerGeneration = connected.PeerGeneration });
         log.Attached(uid, term.Value, connected.PeerNode, mode);
@@ -308,6 +315,25 @@ public sealed class PrimaryService
             attachFailure = e.Message;
             log.AttachFailed(uid, term.Value, peer.ReplicationAddress, e.Message);
             return false;
+        }
+    }
+
+    private long[] Forwards()
+    {
+        lock (formerForwards)
+        {
+            long[] all = [.. formerForwards];
+            Add(all, link);
+            return all;
+        }
+    }
+
+    private static void Add(long[] sum, NbdReplicationLink? of)
+    {
+        IReadOnlyList<long>? more = of?.Latencies;
+        for (int i = 0; more is not null && i < sum.Length; i++)
+        {
+            sum[i] += more[i];
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Colo.Nbd;
 using Colo.Replication;
 
 namespace Colo.Agent.Volumes;
@@ -7,6 +8,7 @@ namespace Colo.Agent.Volumes;
 public sealed class ReplicaNews(ILogger log, string uid, long term) : IReplicationObserver
 {
     private readonly ConcurrentDictionary<ReplicationError, long> errors = new();
+    private readonly long[] pauses = new long[LatencyBuckets.Count];
     private long checkpoints;
     private int wanted;
     private string lastState = nameof(ReplicationState.None);
@@ -18,6 +20,18 @@ public sealed class ReplicaNews(ILogger log, string uid, long term) : IReplicati
 
     /// <summary>How often each of the seven occurred under this service.</summary>
     public IReadOnlyDictionary<ReplicationError, long> Errors => errors;
+
+    /// <summary>Checkpoints by the time for which they held guest writes, see <see cref="LatencyBuckets"/>.</summary>
+    public IReadOnlyList<long> Pauses
+    {
+        get
+        {
+            lock (pauses)
+            {
+                return [.. pauses];
+            }
+        }
+    }
 
     public void ErrorReported(LatchedError error, bool latched)
     {
@@ -39,6 +53,10 @@ public sealed class ReplicaNews(ILogger log, string uid, long term) : IReplicati
     {
         Interlocked.Increment(ref checkpoints);
         Volatile.Write(ref wanted, 0);
+        lock (pauses)
+        {
+            pauses[LatencyBuckets.IndexOf(report.Pause.TotalMicroseconds)]++;
+        }
     }
 
     public void CheckpointWanted(CheckpointReason reason)

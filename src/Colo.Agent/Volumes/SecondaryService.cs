@@ -53,7 +53,7 @@ public sealed class SecondaryService
 
     public Api.LatchedError? Error => ApiMapping.ToApi(replica.GetError(term));
 
-    public IReadOnlyDictionary<ReplicationError, long> Errors => news.Errors;
+    public VolumeCounters Counters => new(this, null, news.Errors, [], news.Pauses);
 
     /// <summary>Holds, or may hold, a buffer that a change of role would lose.</summary>
     public bool IsReplicating => replica.State == ReplicationState.Running;

@@ -2,8 +2,6 @@ using System.Collections.Concurrent;
 using Colo.Agent.Options;
 using Colo.Agent.Service;
 using Colo.AgentApi;
-using Colo.Nbd.Server;
-using Colo.Replication;
 using LatchedError = Colo.AgentApi.LatchedError;
 using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
 using ResyncMode = Colo.AgentApi.ResyncMode;
@@ -150,8 +148,7 @@ public sealed class VolumeCatalog(
 
     public long ProvisionedBytes(string pool) => hosts.Values.Where(h => h.Pool == pool).Sum(h => h.SizeBytes);
 
-    public (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters(string uid) =>
-        hosts.TryGetValue(uid, out VolumeHost? host) ? host.Counters() : (null, null);
+    public VolumeCounters? Counters(string uid) => hosts.TryGetValue(uid, out VolumeHost? host) ? host.Counters() : null;
 
     private IEnumerable<(string Pool, string Uid)> Found()
     {

@@ -1,6 +1,4 @@
 using Colo.AgentApi;
-using Colo.Nbd.Server;
-using Colo.Replication;
 using LatchedError = Colo.AgentApi.LatchedError;
 using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
 using ResyncMode = Colo.AgentApi.ResyncMode;
@@ -193,9 +191,7 @@ public sealed class VolumeHost
         return status;
     }
 
-    /// <summary>For metrics: what the status does not carry.</summary>
-    public (NbdExportMetrics? Guest, IReadOnlyDictionary<ReplicationError, long>? Errors) Counters() =>
-        (replica.Primary?.GuestMetrics, replica.Primary?.Errors ?? replica.Secondary?.Errors);
+    public VolumeCounters? Counters() => replica.Primary?.Counters ?? replica.Secondary?.Counters;
 
     private async Task<bool> PrepareLockedAsync(ReplicaSpec spec, CreatePolicy policy)
     {

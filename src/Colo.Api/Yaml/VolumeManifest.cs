@@ -99,7 +99,8 @@ public static class VolumeManifest
         };
 
         // What the API server adds, so that `kubectl get -o yaml` can be fed back.
-        foreach (string served in (string[])["labels", "annotations", "uid", "generation", "resourceVersion", "creationTimestamp", "managedFields", "finalizers", "ownerReferences"])
+        foreach (string served in (string[])["labels", "annotations", "uid", "generation", "resourceVersion", "creationTimestamp", "deletionTimestamp",
+                     "deletionGracePeriodSeconds", "selfLink", "managedFields", "finalizers", "ownerReferences"])
         {
             metadata.Ignore(served);
         }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Colo.AgentApi;
+using Colo.Driver;
 
 namespace Colo.Cli.Local;
 
@@ -50,7 +51,7 @@ public sealed class AgentProcess
     /// <exception cref="CommandException">it ended, or did not answer in time; with the end of its log.</exception>
     public async Task WaitUntilAnsweringAsync(CancellationToken token)
     {
-        using AgentConnection connection = new(layout.AgentSocket(agent.Node));
+        using AgentConnection connection = new("unix:" + layout.AgentSocket(agent.Node));
         long start = Stopwatch.GetTimestamp();
         while (!await connection.AnswersAsync(token))
         {

@@ -1,9 +1,10 @@
 using Colo.Control;
+using Colo.Driver;
 
 namespace Colo.Cli.Local;
 
 /// <summary>
-/// The embedded control plane of one installation: a driver a volume, the door for requests, and (when asked) the restart of dead
+/// The embedded control plane of one installation: a loop a volume, the door for requests, and (when asked) the restart of dead
 /// agents. It holds nothing that is not in state.json, the records and the agents; it may be killed at any moment.
 /// </summary>
 public sealed class ControlLoop : IDisposable
@@ -14,7 +15,8 @@ public sealed class ControlLoop : IDisposable
     private readonly TextWriter log;
     private readonly TimeProvider time = TimeProvider.System;
     private readonly Dictionary<string, AgentConnection> agents;
-    private readonly Dictionary<string, VolumeDriver> drivers = new(StringComparer.Ordinal);
+    private readonly PolledAgents polled;
+    private readonly Dictionary<string, VolumeLoop> loops = new(StringComparer.Ordinal);
     private readonly List<Task> running = [];
     private readonly Lock stateLock = new();
     private LocalState state;
@@ -24,18 +26,19 @@ public sealed class ControlLoop : IDisposable
         this.layout = layout;
         this.log = log;
         state = LocalState.LoadRequired(layout);
-        agents = state.Agents.ToDictionary(a => a.Node, a => new AgentConnection(layout.AgentSocket(a.Node)), StringComparer.Ordinal);
+        agents = state.Agents.ToDictionary(a => a.Node, a => new AgentConnection("unix:" + layout.AgentSocket(a.Node)), StringComparer.Ordinal);
+        polled = new PolledAgents(agents, time);
     }
 
     public async Task RunAsync(CancellationToken token)
     {
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(token);
-        StartDrivers(stop.Token);
+        StartLoops(stop.Token);
         Task server = new ControlServer(layout.ControlSocket, AnswerAsync).RunAsync(stop.Token);
         Task keeper = KeepAgentsAsync(stop.Token);
         try
         {
-            // A driver that ends by an exception is a fault of ours: the loop ends with it rather than leave a volume unwatched.
+            // A loop that ends by an exception is a fault of ours: the process ends with it rather than leave a volume unwatched.
             Task first = await Task.WhenAny([server, keeper, .. running]);
             await first;
         }
@@ -58,13 +61,13 @@ public sealed class ControlLoop : IDisposable
         }
     }
 
-    private void StartDrivers(CancellationToken token)
+    private void StartLoops(CancellationToken token)
     {
-        foreach (LocalVolume volume in state.Volumes.Where(v => !drivers.ContainsKey(v.Name)))
+        foreach (LocalVolume volume in state.Volumes.Where(v => !loops.ContainsKey(v.Name)))
         {
-            VolumeDriver driver = new(layout, volume, agents, intent => SaveIntent(volume.Name, intent), time, log);
-            drivers.Add(volume.Name, driver);
-            running.Add(driver.RunAsync(token));
+            VolumeLoop loop = new(layout, volume, polled, intent => SaveIntent(volume.Name, intent), time, log);
+            loops.Add(volume.Name, loop);
+            running.Add(loop.RunAsync(token));
         }
     }
 
@@ -84,34 +87,34 @@ public sealed class ControlLoop : IDisposable
     {
         if (request.Verb == "status")
         {
-            IEnumerable<VolumeDriver> asked = request.Volume is null ? drivers.Values : drivers.Values.Where(d => d.Name == request.Volume);
+            IEnumerable<VolumeLoop> asked = request.Volume is null ? loops.Values : loops.Values.Where(d => d.Name == request.Volume);
             return new ControlReply(true, "") { Volumes = [.. asked.Select(d => new VolumeReport(d.Latest, d.Events.Latest))] };
         }
 
-        if (Find(request.Volume, out string fault) is not { } driver)
+        if (Find(request.Volume, out string fault) is not { } loop)
         {
             return new ControlReply(false, fault);
         }
 
         RequestOutcome outcome = request.Verb switch
         {
-            "checkpoint" => await driver.AskAsync("checkpoint", (intent, _) => intent with { Checkpoint = true }, token),
-            "failover" => await driver.AskAsync("failover",
+            "checkpoint" => await loop.AskAsync(RequestVerb.Checkpoint, (intent, _) => intent with { Checkpoint = true }, token),
+            "failover" => await loop.AskAsync(RequestVerb.Failover,
                 (intent, status) => intent with { Failover = (request.Failover ?? new FailoverRequest(0)) with { OfTerm = status.Term } }, token),
-            "switchover" => await driver.AskAsync("switchover",
+            "switchover" => await loop.AskAsync(RequestVerb.Switchover,
                 (intent, status) => intent with { SwitchOverTo = request.To ?? status.CurrentSecondary }, token),
             _ => new RequestOutcome(false, $"no request '{request.Verb}'"),
         };
-        return new ControlReply(outcome.Done, outcome.Message) { Volumes = [new VolumeReport(driver.Latest, driver.Events.Latest)] };
+        return new ControlReply(outcome.Done, outcome.Message) { Volumes = [new VolumeReport(loop.Latest, loop.Events.Latest)] };
     }
 
-    private VolumeDriver? Find(string? name, out string fault)
+    private VolumeLoop? Find(string? name, out string fault)
     {
-        string known = string.Join(", ", drivers.Keys);
+        string known = string.Join(", ", loops.Keys);
         fault = name is null ? $"which volume? There are: {known}" : $"no volume '{name}'; there are: {known}";
         return name is null
-            ? drivers.Count == 1 ? drivers.Values.Single() : null
-            : drivers.GetValueOrDefault(name);
+            ? loops.Count == 1 ? loops.Values.Single() : null
+            : loops.GetValueOrDefault(name);
     }
 
     private async Task KeepAgentsAsync(CancellationToken token)

@@ -8,11 +8,18 @@ namespace Colo.Kubernetes;
 /// </summary>
 public static class KubernetesConnection
 {
-    /// <summary>Inside a pod: its service account (token re-read as it rotates); else the kubeconfig named, else $KUBECONFIG, else
+    /// <summary>The kubeconfig named; else, inside a pod, its service account (token re-read as it rotates); else $KUBECONFIG, else
     /// ~/.kube/config.</summary>
-    public static KubernetesClientConfiguration FindConfiguration(string? kubeconfig = null, string? context = null) =>
-        throw new NotImplementedException();
+    public static KubernetesClientConfiguration FindConfiguration(string? kubeconfig = null, string? context = null)
+    {
+        if (kubeconfig is null && context is null && KubernetesClientConfiguration.IsInCluster())
+        {
+            return KubernetesClientConfiguration.InClusterConfig();
+        }
+
+        return KubernetesClientConfiguration.BuildConfigFromConfigFile(kubeconfig, context);
+    }
 
     public static k8s.Kubernetes Open(KubernetesClientConfiguration configuration, params DelegatingHandler[] handlers) =>
-        throw new NotImplementedException();
+        new(configuration, [new RestClientHandler(), .. handlers]);
 }

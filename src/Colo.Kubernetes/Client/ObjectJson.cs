@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using k8s;
 using k8s.Models;
@@ -21,6 +22,27 @@ internal static class ObjectJson
 
         metadata.ManagedFields = null;
         return new Resource<T>(metadata, value);
+    }
+
+    /// <summary>False for an object that is no <typeparamref name="T"/>; one without metadata throws: that is no object at all.</summary>
+    public static bool TryRead<T>(
+        ReadOnlySpan<byte> json, ResourceType<T> type, [NotNullWhen(true)] out Resource<T>? resource, out UnreadableObject unreadable)
+    {
+        unreadable = default;
+        try
+        {
+            resource = Read(json, type);
+            return true;
+        }
+        catch (Exception e) when (e is not (OutOfMemoryException or ApiException))
+        {
+            // Converters and constructors of T refuse in their own ways; one bad object must not hide the others.
+            V1ObjectMeta metadata = ReadMetadata(json);
+            metadata.ManagedFields = null;
+            resource = null;
+            unreadable = new UnreadableObject(metadata, e.Message);
+            return false;
+        }
     }
 
     public static V1ObjectMeta ReadMetadata(ReadOnlySpan<byte> json)

@@ -22,5 +22,9 @@ public sealed class Resource<T>(V1ObjectMeta metadata, T value)
     public bool IsBeingDeleted => Metadata.DeletionTimestamp is not null;
 }
 
-/// <summary>A page or the whole of a list, all of one resource version.</summary>
-public sealed record ResourceList<T>(IReadOnlyList<Resource<T>> Items, string ResourceVersion);
+/// <summary>A whole list, all of one resource version.</summary>
+public sealed record ResourceList<T>(IReadOnlyList<Resource<T>> Items, string ResourceVersion)
+{
+    /// <summary>Objects that the server holds and that are no <typeparamref name="T"/>.</summary>
+    public IReadOnlyList<UnreadableObject> Unreadable { get; init; } = [];
+}

@@ -21,4 +21,16 @@ public sealed record LeaderElectionOptions
 
     /// <summary>What a graceful shutdown waits for the work to end before it lets go of nothing and leaves the Lease to expire.</summary>
     public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(20);
+
+    internal void EnsureValid()
+    {
+        ArgumentException.ThrowIfNullOrEmpty(Namespace);
+        ArgumentException.ThrowIfNullOrEmpty(Name);
+        ArgumentException.ThrowIfNullOrEmpty(Identity);
+        if (RetryPeriod <= TimeSpan.Zero || RenewDeadline <= RetryPeriod || LeaseDuration <= RenewDeadline)
+        {
+            throw new ArgumentException(
+                $"leader election: 0 < RetryPeriod ({RetryPeriod}) < RenewDeadline ({RenewDeadline}) < LeaseDuration ({LeaseDuration}) must hold");
+        }
+    }
 }

@@ -66,6 +66,9 @@ public sealed class NbdClientDevice : IBlockDevice
 
     public bool SupportsCheckpoint => Export.CheckpointId.HasValue;
 
+    /// <summary>Writes, zeroes and discards that were answered, by the time from the wire to the answer; see <see cref="LatencyBuckets"/>.</summary>
+    public IReadOnlyList<long> ChangeLatencies => pipeline.ChangeLatencies();
+
     public NbdClientCounters Counters => pipeline.Snapshot(loop.Reconnects);
 
     /// <summary>Connects and negotiates.</summary>

@@ -37,6 +37,7 @@ internal sealed class RequestPipeline : IBatchSink
     private long bytesWritten;
     private long errors;
     private long sends;
+    private readonly long[] changeLatencies = new long[LatencyBuckets.Count];
 
     public RequestPipeline(NbdClientOptions options)
     {
@@ -106,6 +107,11 @@ internal sealed class RequestPipeline : IBatchSink
         if (hasMore)
         {
             IoBatch.Defer(this);
+        }
+
+        if (request.Command is NbdCommand.Write or NbdCommand.WriteZeroes or NbdCommand.Trim)
+        {
+            changeLatencies[LatencyBuckets.IndexOf(options.TimeProvider.GetElapsedTime(request.SentTimestamp).TotalMicroseconds)]++;
         }
 
         if (status != BlockStatus.Ok)
@@ -208,6 +214,18 @@ internal sealed class RequestPipeline : IBatchSink
                 requests, Volatile.Read(ref bytesRead), bytesWritten, Volatile.Read(ref errors), Volatile.Read(ref sends),
                 reconnects, table.Count, waiting.Count, OldestInFlight());
         }
+    }
+
+    /// <summary>Writes, zeroes and discards by the time from the wire to their answer; the receive thread alone counts.</summary>
+    public long[] ChangeLatencies()
+    {
+        long[] copy = new long[LatencyBuckets.Count];
+        for (int i = 0; i < copy.Length; i++)
+        {
+            copy[i] = Volatile.Read(ref changeLatencies[i]);
+        }
+
+        return copy;
     }
 
     public TimeSpan OldestInFlightAge()

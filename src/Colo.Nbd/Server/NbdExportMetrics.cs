@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Numerics;
 using Colo.Blocks;
 
 namespace Colo.Nbd.Server;
@@ -22,7 +21,7 @@ public enum NbdOperation
 /// <param name="Bytes">Effect length of those answered Ok.</param>
 /// <param name="Errors">Answered with an error.</param>
 /// <param name="TotalTime">From the start of the device's work to its answer, summed.</param>
-/// <param name="LatencyBuckets">Requests by time taken; bounds in <see cref="NbdExportMetrics.BucketUpperBounds"/>, the last is open.</param>
+/// <param name="LatencyBuckets">Requests by time taken; bounds in <see cref="LatencyBuckets.UpperBounds"/>, the last is open.</param>
 public sealed record NbdOperationSnapshot(long Requests, long Bytes, long Errors, TimeSpan TotalTime, IReadOnlyList<long> LatencyBuckets);
 
 /// <summary>
@@ -33,10 +32,6 @@ public sealed class NbdExportMetrics
     private readonly Lock gate = new();
     private readonly NbdSessionCounters ended = new();
     private readonly List<NbdSessionCounters> live = [];
-
-    /// <summary>Upper bounds of all latency buckets but the last: 1 us, 2 us, 4 us ... about 4 s.</summary>
-    public static IReadOnlyList<TimeSpan> BucketUpperBounds { get; } =
-        Enumerable.Range(0, NbdSessionCounters.Buckets - 1).Select(i => TimeSpan.FromMicroseconds(1L << i)).ToArray();
 
     public NbdOperationSnapshot Snapshot(NbdOperation operation)
     {
@@ -79,7 +74,7 @@ public sealed class NbdExportMetrics
 /// <summary>One connection's share of the counters. Its own thread and those that complete its requests count here.</summary>
 internal sealed class NbdSessionCounters
 {
-    public const int Buckets = 24;
+    private const int Buckets = LatencyBuckets.Count;
     private const int Errors = Buckets;
     private const int Bytes = Buckets + 1;
     private const int Ticks = Buckets + 2;
@@ -91,9 +86,7 @@ internal sealed class NbdSessionCounters
     public void Count(NbdOperation operation, long bytes, BlockStatus status, long elapsedTicks)
     {
         int row = (int)operation * Stride;
-        int bucket = BitOperations.Log2((ulong)Math.Max(0, elapsedTicks * MicrosecondsPerTick)) + 1;
-        bucket = elapsedTicks * MicrosecondsPerTick < 1 ? 0 : Math.Min(bucket, Buckets - 1);
-        Interlocked.Increment(ref cells[row + bucket]);
+        Interlocked.Increment(ref cells[row + LatencyBuckets.IndexOf(elapsedTicks * MicrosecondsPerTick)]);
         Interlocked.Add(ref cells[row + Ticks], elapsedTicks);
         if (status == BlockStatus.Ok)
         {

@@ -21,6 +21,7 @@ public static class OperatorConfiguration
         ("identity", "NAME   in the leader Lease (default: host name and a random part)"),
         ("workers", "N   volumes worked on at the same time (default 32)"),
         ("deletion-grace", "DURATION   how long a deletion waits for a dead node (default 5m)"),
+        ("guest-tcp", "true|false   guest disks over TCP too; agents then need --guest-listen (default false)"),
         ("tls-certificate-file", "FILE   PEM, for the connections to the agents"),
         ("tls-key-file", "FILE"),
         ("tls-ca-file", "FILE   agents must chain to it"),
@@ -57,12 +58,12 @@ public static class OperatorConfiguration
         return given;
     }
 
-    /// <summary>--leader-elect alone says true.</summary>
+    /// <summary>--leader-elect and --guest-tcp alone say true.</summary>
     private static string ValueAfter(IReadOnlyList<string> arguments, ref int at, string argument)
     {
         bool hasValue = at + 1 < arguments.Count && !arguments[at + 1].StartsWith("--", StringComparison.Ordinal);
         return hasValue ? arguments[++at]
-            : argument == "--leader-elect" ? "true"
+            : argument is "--leader-elect" or "--guest-tcp" ? "true"
             : throw new ArgumentException($"{argument}: a value is missing");
     }
 }

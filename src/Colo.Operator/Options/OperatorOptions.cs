@@ -35,6 +35,9 @@ public sealed record OperatorOptions
     /// <summary>A deletion waits so long for a node that does not answer, then goes on without it.</summary>
     public TimeSpan DeletionGrace { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>Guest disks over TCP as well; every agent must have a guest listener then.</summary>
+    public bool GuestTcp { get; init; }
+
     /// <summary>The agents' authority and the operator's own certificate; null: plain gRPC.</summary>
     public TlsFiles? Tls { get; init; }
 

@@ -28,6 +28,7 @@ public static class OperatorOptionsParser
             Identity = given.GetValueOrDefault("identity") ?? $"{Environment.MachineName}_{Guid.NewGuid():N}",
             Workers = Count(given, "workers", defaults.Workers, MostWorkers, faults),
             DeletionGrace = Length(given, "deletion-grace", defaults.DeletionGrace, TimeSpan.Zero, TimeSpan.FromDays(30), faults),
+            GuestTcp = Flag(given, "guest-tcp", defaults.GuestTcp, faults),
             Tls = Tls(given, faults),
             LogFormat = Format(given, faults),
         };

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Colo.Api;
 using Colo.Control;
+using RequestOutcome = Colo.Api.RequestOutcome;
 
 namespace Colo.Operator.Requests;
 
@@ -22,19 +23,19 @@ public static class RequestAnnotation
     /// <summary>The node whose copy shall be made anew.</summary>
     public const string Resync = "colo.dev/resync";
 
-    /// <summary>The annotations that go when a request of this verb is settled.</summary>
-    public static IReadOnlyList<string> Of(string verb) => verb switch
+    /// <summary>The annotations that go when this request is settled.</summary>
+    public static IReadOnlyList<string> Of(string name) => name switch
     {
-        RequestVerb.Switchover => [Switchover],
-        RequestVerb.Checkpoint => [Checkpoint],
-        RequestVerb.Failover => [Failover, AcceptDataLoss],
-        RequestVerb.Resync => [Resync],
-        _ => throw new ArgumentOutOfRangeException(nameof(verb), verb, "no such request"),
+        RequestName.Switchover => [Switchover],
+        RequestName.Checkpoint => [Checkpoint],
+        RequestName.Failover => [Failover, AcceptDataLoss],
+        RequestName.Resync => [Resync],
+        _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such request"),
     };
 }
 
 /// <summary>As status.lastRequest and the people's tool spell them.</summary>
-public static class RequestVerb
+public static class RequestName
 {
     public const string Switchover = "switchover";
     public const string Checkpoint = "checkpoint";
@@ -42,8 +43,8 @@ public static class RequestVerb
     public const string Resync = "resync";
 }
 
-/// <summary>A request that was judged: the annotation goes, status.lastRequest and an Event tell what became of it.</summary>
-public sealed record SettledRequest(string Verb, RequestOutcome Outcome, string Message);
+/// <summary>A request that was judged: its annotation goes, status.lastRequest and an Event tell what became of it.</summary>
+public sealed record JudgedRequest(string Name, RequestOutcome Outcome, string Message);
 
 /// <summary>What a person asks for by annotations, read anew in each round: nothing of it is kept anywhere else.</summary>
 public sealed record VolumeRequests
@@ -57,41 +58,50 @@ public sealed record VolumeRequests
     public string? Resync { get; private init; }
 
     /// <summary>What cannot be read as a request: refused at once.</summary>
-    public IReadOnlyList<SettledRequest> Unreadable { get; private init; } = [];
+    public IReadOnlyList<JudgedRequest> Unreadable { get; private init; } = [];
 
     public static VolumeRequests Read(IReadOnlyDictionary<string, string>? annotations)
     {
         string? Value(string key) => annotations is not null && annotations.TryGetValue(key, out string? value) ? value.Trim() : null;
 
-        List<SettledRequest> unreadable = [];
+        List<JudgedRequest> unreadable = [];
         string? failover = Value(RequestAnnotation.Failover);
         FailoverRequest? request = failover is null ? null : ReadFailover(failover, Value(RequestAnnotation.AcceptDataLoss), unreadable);
         return new VolumeRequests
         {
-            SwitchOverTo = Node(Value(RequestAnnotation.Switchover), RequestVerb.Switchover, unreadable),
+            SwitchOverTo = Node(Value(RequestAnnotation.Switchover), RequestName.Switchover, unreadable),
             Checkpoint = Value(RequestAnnotation.Checkpoint),
             Failover = request,
-            Resync = Node(Value(RequestAnnotation.Resync), RequestVerb.Resync, unreadable),
+            Resync = Node(Value(RequestAnnotation.Resync), RequestName.Resync, unreadable),
             Unreadable = unreadable,
         };
     }
 
-    private static FailoverRequest? ReadFailover(string term, string? acceptedUid, List<SettledRequest> unreadable)
+    public VolumeIntent ToIntent(bool isBeingDeleted) => new()
+    {
+        SwitchOverTo = SwitchOverTo,
+        Failover = Failover,
+        Checkpoint = Checkpoint is not null,
+        Resync = Resync,
+        Delete = isBeingDeleted,
+    };
+
+    private static FailoverRequest? ReadFailover(string term, string? acceptedUid, List<JudgedRequest> unreadable)
     {
         if (long.TryParse(term, NumberStyles.None, CultureInfo.InvariantCulture, out long ofTerm) && ofTerm > 0)
         {
             return new FailoverRequest(ofTerm, null, acceptedUid, acceptedUid is not null);
         }
 
-        unreadable.Add(new(RequestVerb.Failover, RequestOutcome.Refused, $"{RequestAnnotation.Failover}: the term that you saw (status.term), not '{term}'"));
+        unreadable.Add(new(RequestName.Failover, RequestOutcome.Refused, $"{RequestAnnotation.Failover}: the term that you saw (status.term), not '{term}'"));
         return null;
     }
 
-    private static string? Node(string? value, string verb, List<SettledRequest> unreadable)
+    private static string? Node(string? value, string name, List<JudgedRequest> unreadable)
     {
         if (value is { Length: 0 })
         {
-            unreadable.Add(new(verb, RequestOutcome.Refused, $"{RequestAnnotation.Of(verb)[0]}: the name of a node, not ''"));
+            unreadable.Add(new(name, RequestOutcome.Refused, $"{RequestAnnotation.Of(name)[0]}: the name of a node, not ''"));
             return null;
         }
 

@@ -65,38 +65,16 @@ internal sealed class ColoPrimarySide : IPrimarySide
     }
 
     /// <summary>A link to a peer that cannot carry checkpoints on its connection: the primary drains, then the peer is told aside.</summary>
-    private sealed class DrainedLink(NbdClientDevice device, Func<Task> checkpoint) : IReplicationLink
+    private sealed class DrainedLink(NbdClientDevice device, Func<Task> checkpoint) : ForwardingBlockDevice(device), IReplicationLink
     {
         public string PeerNode => "second";
 
         public bool CarriesCheckpoints => false;
-
-        public long LengthBytes => device.LengthBytes;
-
-        public DeviceCapabilities Capabilities => device.Capabilities;
 
         public async ValueTask<BlockStatus> CheckpointAsync(long epoch)
         {
             await checkpoint();
             return BlockStatus.Ok;
         }
-
-        public ValueTask<BlockStatus> ReadAsync(long offsetBytes, Memory<byte> destination) => device.ReadAsync(offsetBytes, destination);
-
-        public ValueTask<BlockStatus> WriteAsync(long offsetBytes, ReadOnlyMemory<byte> source, RequestFlags flags = RequestFlags.None) =>
-            device.WriteAsync(offsetBytes, source, flags);
-
-        public ValueTask<BlockStatus> WriteZeroesAsync(BlockRange range, RequestFlags flags = RequestFlags.None) =>
-            device.WriteZeroesAsync(range, flags);
-
-        public ValueTask<BlockStatus> DiscardAsync(BlockRange range, RequestFlags flags = RequestFlags.None) =>
-            device.DiscardAsync(range, flags);
-
-        public ValueTask<BlockStatus> FlushAsync() => device.FlushAsync();
-
-        public ValueTask<BlockStatus> GetExtentsAsync(BlockRange range, IList<BlockExtent> extents, int maxExtents = int.MaxValue) =>
-            device.GetExtentsAsync(range, extents, maxExtents);
-
-        public ValueTask DisposeAsync() => device.DisposeAsync();
     }
 }

@@ -76,7 +76,7 @@ public sealed class KubeCertificates : IDisposable
         // The leading zero bit keeps the serial number positive.
         byte[] serial = RandomNumberGenerator.GetBytes(16);
         serial[0] &= 0x7f;
-        using X509Certificate2 certificate = request.Create(authority, authority.NotBefore, authority.NotAfter, serial);
+        using X509Certificate2 certificate = request.Create(authority, new DateTimeOffset(authority.NotBefore), new DateTimeOffset(authority.NotAfter), serial);
         return new(certificate.ExportCertificatePem(), key.ExportECPrivateKeyPem());
     }
 }

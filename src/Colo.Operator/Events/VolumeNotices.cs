@@ -1,0 +1,12 @@
+using Colo.Api;
+using Colo.Kubernetes;
+using Colo.Operator.Cluster;
+
+namespace Colo.Operator.Events;
+
+/// <summary>Tells people, by Events on the volume. Never waits, never throws.</summary>
+internal sealed class VolumeNotices(EventRecorder recorder)
+{
+    public void Tell(Resource<ReplicatedVolume> volume, VolumeNotice notice) => recorder.Record(
+        ResourceVolumes.Type.ReferenceTo(volume), notice.IsWarning ? EventType.Warning : EventType.Normal, notice.Reason, notice.Message);
+}

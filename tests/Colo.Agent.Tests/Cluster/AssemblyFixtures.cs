@@ -1,0 +1,3 @@
+using Colo.Testing.Kube;
+
+[assembly: AssemblyFixture(typeof(KubeApiServerFixture))]
