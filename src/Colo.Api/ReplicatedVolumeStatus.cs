@@ -21,6 +21,9 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>Differs from <see cref="CurrentPrimary"/> while a failover or a switchover is under way.</summary>
     public string TargetPrimary { get; init; } = "";
 
+    /// <summary>The placement.primaryNode that was last taken up: another one in the spec is a switchover still to be done. Null: none yet.</summary>
+    public string? ObservedPrimaryNode { get; init; }
+
     /// <summary>The node that holds the second copy.</summary>
     public string CurrentSecondary { get; init; } = "";
 
@@ -51,11 +54,8 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>Errors that nobody has cleared yet.</summary>
     public IReadOnlyList<VolumeError> Errors { get; init; } = [];
 
-    /// <summary>Ready, Protected, Degraded, Resyncing, FailoverInProgress, StorageFull: each with its reason.</summary>
+    /// <summary>Ready, Protected, Degraded, Resyncing, FailoverInProgress, SpecApplied, StorageFull: each with its reason.</summary>
     public IReadOnlyList<VolumeCondition> Conditions { get; init; } = [];
-
-    /// <summary>spec.placement.primaryNode as it was when it was last complied with: a change of it is a switchover.</summary>
-    public string? ObservedPrimaryNode { get; init; }
 
     /// <summary>The generation of the spec that this status is about.</summary>
     public long? ObservedGeneration { get; init; }

@@ -44,8 +44,9 @@ public sealed class ActionExecutor(string uid, ReplicatedVolume volume, DriverOp
         {
             return ActionOutcome.Failure($"{Describe(action)}: {e.Status.Detail} ({e.StatusCode})");
         }
-        catch (Exception e) when (e is IOException or InvalidDataException)
+        catch (Exception e) when (e is IOException or InvalidDataException or ObjectDisposedException && !token.IsCancellationRequested)
         {
+            // ObjectDisposed: the agent moved to another address while it was called.
             return ActionOutcome.Failure($"{Describe(action)}: {e.Message}");
         }
     }

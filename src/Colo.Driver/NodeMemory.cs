@@ -11,6 +11,8 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
     private readonly Lock guard = new();
     private readonly Dictionary<string, VolumeStatus> volumes = new(StringComparer.Ordinal);
     private NodeStatus? status;
+    private string? address;
+    private string? fault;
     private long lastWord = time.GetTimestamp();
     private DateTimeOffset? lastSeen;
     private bool answers;
@@ -57,11 +59,19 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         }
     }
 
-    public (NodeStatus? Status, bool Answers, TimeSpan SilentFor, IReadOnlyList<VolumeStatus> Volumes) Snapshot()
+    public AgentNode Describe()
     {
         lock (guard)
         {
-            return (status, answers, answers ? TimeSpan.Zero : Silence, [.. volumes.Values]);
+            return new(node, address, answers, answers ? TimeSpan.Zero : Silence, answers ? null : fault, status, [.. volumes.Values]);
+        }
+    }
+
+    public void LookedForAt(string there)
+    {
+        lock (guard)
+        {
+            address = there;
         }
     }
 
@@ -133,13 +143,13 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         }
     }
 
-    /// <returns>Whether it answered until now.</returns>
-    public bool Lose()
+    /// <returns>Whether that is news: it answered until now, or failed for another reason.</returns>
+    public bool Lose(string reason)
     {
         lock (guard)
         {
-            bool before = answers;
-            answers = false;
+            bool before = answers || fault != reason;
+            (answers, fault) = (false, reason);
             return before;
         }
     }

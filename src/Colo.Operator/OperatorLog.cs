@@ -9,8 +9,8 @@ internal static partial class OperatorLog
     [LoggerMessage(2000, LogLevel.Information, "operator {Identity} leads; it drives the volumes of {Namespaces}")]
     public static partial void Leads(this ILogger log, string identity, string namespaces);
 
-    [LoggerMessage(2001, LogLevel.Information, "operator {Identity} follows: {Leader} leads")]
-    public static partial void Follows(this ILogger log, string identity, string leader);
+    [LoggerMessage(2001, LogLevel.Error, "operator {Identity} does not lead any more and ends: {Reason}")]
+    public static partial void LeadershipLost(this ILogger log, string identity, string reason);
 
     [LoggerMessage(2002, LogLevel.Information, "certificate {File} was read anew, valid until {NotAfter:u}")]
     public static partial void CertificateReloaded(this ILogger log, string file, DateTime notAfter);

@@ -26,7 +26,7 @@ public sealed class ClusterWatch : IDisposable
     {
         this.feed = feed;
         this.queue = queue;
-        IReadOnlyList<string?> namespaces = options.WatchNamespaces.Count == 0 ? [null] : options.WatchNamespaces;
+        IReadOnlyList<string> namespaces = options.WatchNamespaces.Count == 0 ? [""] : options.WatchNamespaces;
         volumes = [.. namespaces.Select(ns =>
             new Informer<ReplicatedVolume>(api, ResourceVolumes.Type, new InformerOptions { Namespace = ns }, time, logs.CreateLogger<Informer<ReplicatedVolume>>()))];
         leases = new(

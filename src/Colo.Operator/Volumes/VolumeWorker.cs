@@ -23,8 +23,13 @@ internal sealed class VolumeWorker(
     RequestDesk desk,
     QuiescedCheckpoint quiesce,
     RoundReport report,
-    VolumeMetrics metrics) : IReconciler
+    VolumeMetrics metrics,
+    TimeProvider time) : IReconciler
 {
+    /// <summary>Of an agent's Lease.</summary>
+    private static readonly TimeSpan RenewsWithin = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan NotAnsweringFor = TimeSpan.FromSeconds(5);
+
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(50);
 
     public async ValueTask<ReconcileResult> ReconcileAsync(ObjectKey key, CancellationToken token)
@@ -120,14 +125,19 @@ internal sealed class VolumeWorker(
     /// <summary>What the driver does not know of: the last request, and why agents cannot be reached.</summary>
     private ReplicatedVolumeStatus Complete(VolumeSession session, ReplicatedVolumeStatus status, VolumeObservation seen)
     {
-        string[] faults =
-        [
-            .. seen.Sights.Values.Where(s => !s.Answers).OrderBy(s => s.Node, StringComparer.Ordinal)
-                .Select(s => cluster.Agents.Describe(s.Node))
-                .Where(n => n.Fault is not null)
-                .Select(n => $"{n.Node}: {n.Fault}"),
-        ];
+        string[] faults = [.. seen.Sights.Values.OrderBy(s => s.Node, StringComparer.Ordinal).Select(Unreachable).OfType<string>()];
         return UnreachableAgents.Note(status, faults) with { LastRequest = session.Before.LastRequest };
+    }
+
+    /// <summary>An agent that renews its Lease and cannot be talked to: not dead, and not for the failure detector, but for a person.</summary>
+    private string? Unreachable(AgentSight sight)
+    {
+        if (sight.Answers || sight.SilentFor > RenewsWithin || time.GetUtcNow() - (sight.LastSeen ?? default) < NotAnsweringFor)
+        {
+            return null;
+        }
+
+        return cluster.Agents.Describe(sight.Node).Fault is { } fault ? $"{sight.Node}: {fault}" : null;
     }
 }
 
