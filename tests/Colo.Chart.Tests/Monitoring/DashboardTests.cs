@@ -1,0 +1,93 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Colo.Chart.Tests.Render;
+using Colo.Testing;
+
+namespace Colo.Chart.Tests.Monitoring;
+
+/// <summary>The dashboards show what the processes export, in queries that Prometheus understands.</summary>
+[Collection(nameof(RunningVolume))]
+public sealed class DashboardTests(RunningVolume volume)
+{
+    /// <summary>As controller-runtime names them; the operator exports these under the same names.</summary>
+    private static readonly string[] OfTheOperator =
+    [
+        "workqueue_depth", "workqueue_adds_total", "workqueue_retries_total", "workqueue_unfinished_work_seconds",
+        "workqueue_longest_running_processor_seconds", "workqueue_queue_duration_seconds_bucket", "workqueue_work_duration_seconds_bucket",
+        "controller_runtime_reconcile_total", "controller_runtime_reconcile_errors_total", "controller_runtime_reconcile_time_seconds_bucket",
+    ];
+
+    [Fact]
+    public async Task Prometheus_understands_every_query()
+    {
+        StringBuilder rules = new("groups:\n- name: queries\n  rules:\n");
+        int count = 0;
+        foreach (string query in Dashboards.Files.SelectMany(Dashboards.Queries))
+        {
+            rules.Append(System.Globalization.CultureInfo.InvariantCulture, $"  - {{record: 'query:{count++}', expr: {JsonValue.Create(query).ToJsonString()}}}\n");
+        }
+
+        count.ShouldBeGreaterThan(30);
+        using TempDirectory folder = new();
+        await File.WriteAllTextAsync(folder.File("queries.yaml"), rules.ToString());
+        (await Tool.RunAsync("promtool", "check", "rules", folder.File("queries.yaml"))).EnsureSuccess();
+    }
+
+    [Fact]
+    public async Task Dashboards_and_alerts_name_only_metrics_that_are_exported()
+    {
+        IReadOnlySet<string> exported = ExportedMetrics.NamesIn(await volume.MetricsAsync(volume.Targets[0]));
+        string[] used =
+        [
+            .. Dashboards.Files.SelectMany(Dashboards.Queries)
+                .Concat((await AlertTests.RulesAsync()).Select(r => (string)r["expr"]!))
+                .SelectMany(Dashboards.MetricsIn).Distinct(StringComparer.Ordinal),
+        ];
+        used.Count(n => n.StartsWith("colo_", StringComparison.Ordinal)).ShouldBeGreaterThan(15);
+        used.Except(exported).Except(OfTheOperator).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Every_metric_of_the_agent_is_shown_somewhere()
+    {
+        IReadOnlySet<string> exported = ExportedMetrics.NamesIn(await volume.MetricsAsync(volume.Targets[0]));
+        HashSet<string> shown = [.. Dashboards.Files.SelectMany(Dashboards.Queries).SelectMany(Dashboards.MetricsIn)];
+        string[] notShown = ["colo_io_latency_seconds_sum", "colo_io_latency_seconds_count", "colo_buffer_limit_bytes"];
+        exported.Where(n => n.StartsWith("colo_", StringComparison.Ordinal)).Except(shown).Except(notShown).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Panels_have_ids_places_and_a_data_source_that_can_be_chosen()
+    {
+        foreach (string file in Dashboards.Files)
+        {
+            JsonNode dashboard = Dashboards.Read(file);
+            ((string?)dashboard["uid"]).ShouldBe(Path.GetFileNameWithoutExtension(file));
+            JsonNode[] panels = [.. dashboard["panels"]!.AsArray().Select(p => p!)];
+            panels.Select(p => (int)p["id"]!).ShouldBeUnique();
+            Dashboards.Panels(dashboard).ShouldAllBe(p => (string)p["datasource"]!["uid"]! == "${datasource}");
+            HashSet<(int X, int Y)> taken = [];
+            foreach (JsonNode place in panels.Select(p => p["gridPos"]!))
+            {
+                for (int x = (int)place["x"]!; x < (int)place["x"]! + (int)place["w"]!; x++)
+                {
+                    x.ShouldBeLessThan(24);
+                    taken.Add((x, (int)place["y"]!)).ShouldBeTrue($"two panels at {x},{place["y"]} of {file}");
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public async Task The_ConfigMap_carries_the_files_as_they_are()
+    {
+        Manifest map = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "monitoring.dashboards.enabled=true")).Single(m => m.Kind == "ConfigMap");
+        ((string?)map.Content["metadata"]!["labels"]!["grafana_dashboard"]).ShouldBe("1");
+        JsonObject data = (JsonObject)map.Content["data"]!;
+        data.Count.ShouldBe(Dashboards.Files.Count);
+        foreach (string file in Dashboards.Files)
+        {
+            JsonNode.DeepEquals(JsonNode.Parse((string)data[Path.GetFileName(file)]!), Dashboards.Read(file)).ShouldBeTrue(file);
+        }
+    }
+}
