@@ -4,6 +4,8 @@
 # FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
 # SCALE='--volumes 200 --nodes 20'.
 
+# FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -11,16 +13,17 @@ SHELL := /bin/bash
 CONFIGURATION ?= Release
 TESTS ?=
 FILTER ?=
+SCENARIO ?=
 JOBS ?= 2
 BENCH ?= --quick
 FUZZ_SECONDS ?= 60
 SCALE ?=
 
-export CONFIGURATION TESTS FILTER JOBS
+export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz scale manifests crds clean
+.PHONY: help deps build run test bench format fuzz scale manifests crds e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +39,9 @@ run: build ## Demo: a real disk is replicated, checkpointed, loses its node, fai
 
 test: build ## Run all tests; the last line says "N passed, N failed"
 	@eng/test.sh
+
+e2e: ## Run all scenarios on a real cluster of three nodes, made for it on this machine (root; SCENARIO='*Drain*')
+	@eng/e2e.sh
 
 bench: build ## Measure our stack beside QEMU's, qemu-nbd and nbdkit; writes artifacts/bench (BENCH='--full')
 	@tests/Colo.Benchmarks/bin/$(CONFIGURATION)/net10.0/Colo.Benchmarks $(BENCH)
