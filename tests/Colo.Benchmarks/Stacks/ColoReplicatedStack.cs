@@ -1,6 +1,6 @@
 using System.Globalization;
 using Colo.AgentApi;
-using Colo.Cli.Local;
+using Colo.Driver;
 using Colo.Testing.Local;
 
 namespace Colo.Benchmarks.Stacks;
@@ -44,12 +44,12 @@ internal sealed class ColoReplicatedStack : IReplicatedStack
               checkpoint: {interval: 0}
               failover: {policy: Manual, recoveryPoint: LatestWrite}
             """));
-        AgentConnection primary = new(Path.Combine(local.RunDirectory, local.Primary, "grpc.sock"));
+        AgentConnection primary = new("unix:" + Path.Combine(local.RunDirectory, local.Primary, "grpc.sock"));
         VolumeStatus status = (await primary.Client.StatusAsync(new StatusRequest())).Volumes.Single();
         return new ColoReplicatedStack(
             local,
             primary,
-            new AgentConnection(Path.Combine(local.RunDirectory, local.Secondary, "grpc.sock")),
+            new AgentConnection("unix:" + Path.Combine(local.RunDirectory, local.Secondary, "grpc.sock")),
             new VolumeRef { Uid = status.Uid, Term = status.Term });
     }
 

@@ -19,7 +19,7 @@ public sealed class ColoCluster : IAsyncDisposable
 
     public KubeApiServer Server { get; }
 
-    public Kubectl Admin => Server.Admin;
+    public Testing.Kube.Kubectl Admin => Server.Admin;
 
     public string Namespace { get; }
 
