@@ -30,7 +30,7 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>What the record says of the second copy: only InSync may take over without losing a write.</summary>
     public SecondaryState SecondaryState { get; init; }
 
-    /// <summary>Counts the writes of the record. Null where the record is kept elsewhere (a file, in coloctl local).</summary>
+    /// <summary>Counts the writes of the record. Left out where the record is kept elsewhere (a file, in coloctl local).</summary>
     public long? RecordRevision { get; init; }
 
     /// <summary>One entry for each node that holds a copy, or held one and has not given it back.</summary>
@@ -54,7 +54,7 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>Errors that nobody has cleared yet.</summary>
     public IReadOnlyList<VolumeError> Errors { get; init; } = [];
 
-    /// <summary>Ready, Protected, Degraded, Resyncing, FailoverInProgress, StorageFull: each with its reason.</summary>
+    /// <summary>Ready, Protected, Degraded, Resyncing, FailoverInProgress, SpecApplied, StorageFull: each with its reason.</summary>
     public IReadOnlyList<VolumeCondition> Conditions { get; init; } = [];
 
     /// <summary>The generation of the spec that this status is about.</summary>
@@ -251,4 +251,7 @@ public static class ConditionType
     public const string Resyncing = "Resyncing";
     public const string FailoverInProgress = "FailoverInProgress";
     public const string StorageFull = "StorageFull";
+
+    /// <summary>False where something in the spec is not the case and will not be: an invalid spec, a size that cannot be had.</summary>
+    public const string SpecApplied = "SpecApplied";
 }

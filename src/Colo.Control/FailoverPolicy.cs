@@ -85,6 +85,11 @@ public static class FailoverPolicy
             return new(FailoverVerdict.Wait, $"{survivor.Node} does not answer either", point);
         }
 
+        if (survivor.PoolFailingFor is not null)
+        {
+            return new(FailoverVerdict.Wait, $"the pool of {survivor.Node} fails its probe ({survivor.PoolFault})", point);
+        }
+
         return survivor.Stage switch
         {
             ReplicaStage.Absent or ReplicaStage.WaitingArbiter =>

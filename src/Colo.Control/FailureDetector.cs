@@ -4,7 +4,7 @@ public enum PrimaryHealth
 {
     Alive,
 
-    /// <summary>Silent, but not for long enough to act.</summary>
+    /// <summary>Silent, or without its disk, but not for long enough to act.</summary>
     Suspect,
 
     /// <summary>Silent for the full time: a takeover may be tried. It may still live; the record decides, not this.</summary>
@@ -38,7 +38,7 @@ public static class FailureDetector
         {
             return primary.Stage == ReplicaStage.Faulted
                 ? new(PrimaryHealth.Faulted, default, $"{primary.Node} cannot serve: {primary.Error ?? "its replica is faulted"}")
-                : new(PrimaryHealth.Alive, default, $"{primary.Node} answers");
+                : JudgeDisk(primary, heartbeatTimeout);
         }
 
         bool stillConnected = survivor is { Answers: true, Connected: true };
@@ -56,5 +56,19 @@ public static class FailureDetector
             { Answers: true } => $"{silence} though its connection to {survivor.Node} is open: it hangs",
             _ => silence,
         });
+    }
+
+    /// <summary>A disk that hangs answers nothing, while its agent answers all the time: the probe of the pool is the disk's heartbeat.</summary>
+    private static PrimaryVerdict JudgeDisk(ReplicaView primary, TimeSpan heartbeatTimeout)
+    {
+        if (primary.PoolFailingFor is not { } failing)
+        {
+            return new(PrimaryHealth.Alive, default, $"{primary.Node} answers");
+        }
+
+        string reason = $"the pool of {primary.Node} fails its probe ({primary.PoolFault})";
+        return failing < heartbeatTimeout
+            ? new(PrimaryHealth.Suspect, heartbeatTimeout - failing, reason)
+            : new(PrimaryHealth.Faulted, default, reason);
     }
 }

@@ -74,6 +74,17 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
     /// <summary>One of the seven errors, or a fault; null: none.</summary>
     public string? Error { get; init; }
 
+    /// <summary>0: unknown.</summary>
+    public long SizeBytes { get; init; }
+
+    public string? Pool { get; init; }
+
+    /// <summary>For how long the pool that holds this volume has failed its probe, by the observer's own clock; null: it does not fail.</summary>
+    public TimeSpan? PoolFailingFor { get; init; }
+
+    /// <summary>What the probe says.</summary>
+    public string? PoolFault { get; init; }
+
     public bool IsPrimaryOf(long term) => Answers && Role == ReplicaRole.Primary && Term == term;
 
     public bool IsSecondaryOf(long term) => Answers && Role == ReplicaRole.Secondary && Term == term;

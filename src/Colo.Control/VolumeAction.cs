@@ -31,6 +31,9 @@ public abstract record VolumeAction
     /// <summary>The primary connects to a started secondary and brings it in sync; how much is copied the primary knows best.</summary>
     public sealed record AttachSecondary(string Node, long Term, string SecondaryNode) : VolumeAction;
 
+    /// <summary>The primary lets go of its secondary: Stale is recorded before it acknowledges another write.</summary>
+    public sealed record DetachSecondary(string Node, long Term) : VolumeAction;
+
     public sealed record Checkpoint(string Node, long Term, string Reason) : VolumeAction;
 
     /// <summary>The record already names this node and term.</summary>

@@ -12,13 +12,14 @@ public static class VolumeConditions
         VolumePhase notYet = isNew ? VolumePhase.Provisioning : VolumePhase.Degraded;
         return situation switch
         {
-            VolumeSituation.Unrecorded => VolumePhase.Pending,
+            VolumeSituation.Unrecorded or VolumeSituation.Unplaced or VolumeSituation.SpecInvalid => VolumePhase.Pending,
             VolumeSituation.Deleting => VolumePhase.Deleting,
             VolumeSituation.SwitchingOver or VolumeSituation.TakingOver or VolumeSituation.Promoting => VolumePhase.FailingOver,
             VolumeSituation.PrimaryLost => VolumePhase.Faulted,
             VolumeSituation.PrimarySuspect => VolumePhase.Degraded,
             VolumeSituation.PrimaryUnprepared or VolumeSituation.PrimaryWaiting => notYet,
             VolumeSituation.SecondaryUnprepared or VolumeSituation.SecondaryStopped or VolumeSituation.Unattached => notYet,
+            VolumeSituation.Replacing or VolumeSituation.Refilling => notYet,
             VolumeSituation.SecondaryLost or VolumeSituation.Committing or VolumeSituation.LinkBroken => VolumePhase.Degraded,
             VolumeSituation.Syncing => VolumePhase.Syncing,
             VolumeSituation.Protected => primary is { Suspended: true } ? VolumePhase.Degraded : VolumePhase.Protected,
@@ -37,6 +38,7 @@ public static class VolumeConditions
         bool failingOver = plan.Phase == VolumePhase.FailingOver;
         ReplicaView? full = input.Nodes.FirstOrDefault(n => n.BufferLimitBytes > 0 && n.BufferedBytes >= n.BufferLimitBytes * CheckpointSchedule.HighWater);
         string reason = plan.Situation.ToString();
+        UnappliedSpec? unapplied = plan.Unapplied;
         return
         [
             Condition(ConditionType.Ready, ready, ready ? "PrimaryServes" : reason, ready ? $"{primary!.Node} serves the guest" : plan.Message),
@@ -44,6 +46,7 @@ public static class VolumeConditions
             Condition(ConditionType.Degraded, degraded, degraded ? reason : "AsExpected", degraded ? plan.Message : ""),
             Condition(ConditionType.Resyncing, resyncing, resyncing ? "CopyRuns" : "NoCopy", resyncing ? plan.Message : ""),
             Condition(ConditionType.FailoverInProgress, failingOver, failingOver ? reason : "None", failingOver ? plan.Message : ""),
+            Condition(ConditionType.SpecApplied, unapplied is null, unapplied?.Reason ?? "AsSpecified", unapplied?.Message ?? ""),
             Condition(ConditionType.StorageFull, full is not null, full is null ? "BelowHighWater" : "BufferPressure",
                 full is null ? "" : $"{full.Node}: {new ByteQuantity(full.BufferedBytes).ToDisplayString()} of {new ByteQuantity(full.BufferLimitBytes).ToDisplayString()}"),
         ];

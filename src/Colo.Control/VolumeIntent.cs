@@ -15,6 +15,9 @@ public sealed record VolumeIntent
     /// <summary>A checkpoint now, whatever the interval.</summary>
     public bool Checkpoint { get; init; }
 
+    /// <summary>The node whose copy shall be dropped and made anew.</summary>
+    public string? Resync { get; init; }
+
     public bool Delete { get; init; }
 }
 

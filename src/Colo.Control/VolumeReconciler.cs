@@ -2,16 +2,6 @@ using Colo.Api;
 
 namespace Colo.Control;
 
-/// <summary>Everything that a decision is made from. No clock, no I/O: the same input gives the same plan.</summary>
-/// <param name="Uid">The volume's UID.</param>
-/// <param name="Truth">The record; null where there is none yet.</param>
-/// <param name="Nodes">One view a node, in order of preference for a first placement.</param>
-public sealed record VolumeInput(
-    string Uid, ReplicatedVolumeSpec Spec, VolumeTruth? Truth, IReadOnlyList<ReplicaView> Nodes, VolumeIntent Intent)
-{
-    public ReplicaView? View(string node) => Nodes.FirstOrDefault(n => n.Node == node);
-}
-
 /// <summary>
 /// Spec, record and observations in; what to do next out. It keeps nothing between rounds: everything that must survive is in the
 /// record, with the agents, or in the intent, so that it can die between any two actions.
@@ -29,32 +19,28 @@ public static class VolumeReconciler
             return Unrecorded(input);
         }
 
-        ReplicaView primary = input.View(truth.Primary) ?? Unknown(truth.Primary);
-        ReplicaView? secondary = truth.Secondary.Length == 0 ? null : input.View(truth.Secondary) ?? Unknown(truth.Secondary);
         if (input.Intent.Delete)
         {
-            return Deleting(input, truth);
+            return Deletion.Plan(input);
         }
 
-        SwitchoverProgress? switchover = input.Intent.SwitchOverTo is { } target
-            ? Switchover.Locate(target, truth, primary, secondary)
-            : null;
-        FailoverDecision? failover = input.Intent.Failover is { } request && request.OfTerm == truth.Term
-            ? FailoverPolicy.Requested(input.Spec, input.Uid, truth, secondary, request)
-            : null;
-        PrimaryVerdict verdict = FailureDetector.Judge(primary, secondary, input.Spec.Failover.HeartbeatTimeout);
-        VolumeSituation situation = Locate(input.Spec, truth, primary, secondary, verdict, switchover, failover);
+        VolumeCase at = VolumeCase.Of(input, truth);
+        (VolumeSituation situation, ReplicaView primary, ReplicaView? secondary) = (at.Situation, at.Primary, at.Secondary);
         VolumePlan plan = situation switch
         {
-            VolumeSituation.SwitchingOver => SwitchOver(truth, primary, switchover!),
-            VolumeSituation.TakingOver => TakeOver(input.Spec, truth, secondary!, verdict, failover),
-            VolumeSituation.PrimaryLost => PrimaryLost(input.Spec, truth, primary, secondary, verdict),
-            VolumeSituation.PrimarySuspect => Wait(situation, verdict.Reason, verdict.Remaining < Calm ? verdict.Remaining : Calm),
+            VolumeSituation.SwitchingOver => SwitchOver(truth, primary, at.Switchover!, at.Move!),
+            VolumeSituation.TakingOver => TakeOver(input.Spec, truth, secondary!, at.Verdict, at.Failover),
+            VolumeSituation.PrimaryLost => PrimaryLost(input.Spec, truth, primary, secondary, at.Verdict),
+            VolumeSituation.PrimarySuspect => Wait(situation, at.Verdict.Reason, at.Verdict.Remaining < Calm ? at.Verdict.Remaining : Calm),
             VolumeSituation.Promoting => Act(situation, $"{primary.Node} is to serve under term {truth.Term}",
                 [.. Started(primary), new VolumeAction.Promote(primary.Node, truth.Term, PromotionPoint(input))]),
             VolumeSituation.PrimaryUnprepared => PreparePrimary(truth, primary),
             VolumeSituation.PrimaryWaiting => Wait(situation, $"{primary.Node} waits for the arbiter", Soon),
-            VolumeSituation.SecondaryLost => Wait(situation, SecondaryLostReason(truth, primary, secondary), Calm),
+            VolumeSituation.SpecInvalid => Wait(situation, at.SpecFault!, Calm),
+            VolumeSituation.Replacing => Act(situation, $"{at.ReplacementReason}; the second copy moves to {at.ReplacementNode}",
+                Replacement.Step(truth, primary, at.ReplacementNode!, at.ReplacementReason!)),
+            VolumeSituation.Refilling => Act(situation, at.Refill!.Reason, Refill.Action(at.Refill, truth, primary, secondary!)),
+            VolumeSituation.SecondaryLost => Wait(situation, SecondaryLostReason(truth, primary, secondary) + at.ReplacementRefusal, Calm),
             VolumeSituation.SecondaryUnprepared => PrepareSecondary(truth, primary, secondary!),
             VolumeSituation.SecondaryStopped => Act(situation, $"{secondary!.Node} is ready to be started", Connect(truth, primary, startSecondary: true)),
             VolumeSituation.Committing => Wait(situation, $"{primary.Node} commits its buffer; it serves meanwhile", Calm),
@@ -64,87 +50,14 @@ public static class VolumeReconciler
             VolumeSituation.Protected => Protect(input, truth, primary, secondary!),
             _ => throw new InvalidOperationException($"situation {situation} cannot arise here"),
         };
-        return plan with { Phase = VolumeConditions.PhaseOf(situation, truth, primary), Switchover = switchover, Failover = failover };
-    }
-
-    /// <summary>The one place that says what is the case; the first that holds.</summary>
-    private static VolumeSituation Locate(
-        ReplicatedVolumeSpec spec, VolumeTruth truth, ReplicaView primary, ReplicaView? secondary, PrimaryVerdict verdict,
-        SwitchoverProgress? switchover, FailoverDecision? failover)
-    {
-        if (failover is { Verdict: FailoverVerdict.Allowed })
+        return plan with
         {
-            return VolumeSituation.TakingOver;
-        }
-
-        if (switchover is { Step: SwitchoverStep.HoldWrites or SwitchoverStep.RecordSwap })
-        {
-            return VolumeSituation.SwitchingOver;
-        }
-
-        switch (verdict.Health)
-        {
-            case PrimaryHealth.Suspect:
-                return VolumeSituation.PrimarySuspect;
-            case PrimaryHealth.Dead or PrimaryHealth.Faulted:
-                return FailoverPolicy.Automatic(spec, truth, secondary).Verdict == FailoverVerdict.Allowed
-                    ? VolumeSituation.TakingOver
-                    : VolumeSituation.PrimaryLost;
-        }
-
-        return LocatePrimary(truth, primary) ?? LocateSecondary(truth, primary, secondary);
-    }
-
-    /// <summary>Null: the primary serves under the record's term.</summary>
-    private static VolumeSituation? LocatePrimary(VolumeTruth truth, ReplicaView primary)
-    {
-        if (primary.Stage == ReplicaStage.Absent)
-        {
-            return VolumeSituation.PrimaryUnprepared;
-        }
-
-        if (primary.Role == ReplicaRole.Secondary)
-        {
-            // Only a record can have made a secondary the primary: whoever wrote it may have died before the promotion.
-            return VolumeSituation.Promoting;
-        }
-
-        if (primary.Stage == ReplicaStage.WaitingArbiter)
-        {
-            return VolumeSituation.PrimaryWaiting;
-        }
-
-        return primary.IsPrimaryOf(truth.Term) && primary.Serves ? null : VolumeSituation.PrimaryUnprepared;
-    }
-
-    private static VolumeSituation LocateSecondary(VolumeTruth truth, ReplicaView primary, ReplicaView? secondary)
-    {
-        if (secondary is not { Answers: true } || secondary.Stage == ReplicaStage.Faulted)
-        {
-            return VolumeSituation.SecondaryLost;
-        }
-
-        if (!secondary.IsSecondaryOf(truth.Term) || secondary.Stage is ReplicaStage.Absent or ReplicaStage.Fenced or ReplicaStage.Done)
-        {
-            return VolumeSituation.SecondaryUnprepared;
-        }
-
-        if (primary.Stage == ReplicaStage.FailingOver)
-        {
-            return VolumeSituation.Committing;
-        }
-
-        if (secondary.Stage == ReplicaStage.Prepared)
-        {
-            return VolumeSituation.SecondaryStopped;
-        }
-
-        return primary.Stage switch
-        {
-            ReplicaStage.Syncing => VolumeSituation.Syncing,
-            ReplicaStage.Running when !primary.Connected => VolumeSituation.LinkBroken,
-            ReplicaStage.Running => truth.SecondaryState == SecondaryState.InSync ? VolumeSituation.Protected : VolumeSituation.Syncing,
-            _ => VolumeSituation.Unattached,
+            Phase = VolumeConditions.PhaseOf(at.Underlying, truth, primary),
+            Switchover = at.Move is { Asked: true } ? at.Switchover : null,
+            Failover = at.Failover,
+            Refill = at.Refill,
+            TargetPrimary = at.Move?.Target,
+            Unapplied = at.Unapplied,
         };
     }
 
@@ -152,48 +65,45 @@ public static class VolumeReconciler
     {
         if (input.Intent.Delete)
         {
-            return Act(VolumeSituation.Deleting, "nothing was created") with { Phase = VolumePhase.Deleting };
+            return Deletion.Plan(input);
         }
 
-        List<string> silent = [.. input.Nodes.Where(n => !n.Answers).Select(n => n.Node)];
-        if (silent.Count > 0)
+        if (SpecFaults.Of(input.Spec, []) is { } fault)
         {
-            return Wait(VolumeSituation.Unrecorded, $"waiting for {string.Join(", ", silent)}", Soon) with { Phase = VolumePhase.Pending };
+            return Unplaced(VolumeSituation.SpecInvalid, fault, UnappliedSpec.InvalidSpec);
         }
 
-        // Syncing, not InSync: nobody has compared the two replicas yet, and Syncing is never promoted.
-        (string primary, string secondary) = Placement.Choose(input.Spec.Placement, [.. input.Nodes.Select(n => n.Node)]);
-        return Act(VolumeSituation.Unrecorded, $"{primary} becomes primary, {secondary} secondary",
-            new VolumeAction.CreateRecord(new VolumeTruth(1, primary, secondary, SecondaryState.Syncing))) with { Phase = VolumePhase.Pending };
+        if (input.Candidates is null && input.Nodes.Any(n => !n.Answers))
+        {
+            string silent = string.Join(", ", input.Nodes.Where(n => !n.Answers).Select(n => n.Node));
+            return Wait(VolumeSituation.Unrecorded, $"waiting for {silent}", Soon) with { Phase = VolumePhase.Pending };
+        }
+
+        try
+        {
+            (string primary, string secondary) = input.Candidates is { } candidates
+                ? Placement.Choose(input.Uid, input.Spec, candidates)
+                : Placement.Choose(input.Spec.Placement, [.. input.Nodes.Select(n => n.Node)]);
+
+            // Syncing, not InSync: nobody has compared the two replicas yet, and Syncing is never promoted.
+            return Act(VolumeSituation.Unrecorded, $"{primary} becomes primary, {secondary} secondary",
+                new VolumeAction.CreateRecord(new VolumeTruth(1, primary, secondary, SecondaryState.Syncing))) with { Phase = VolumePhase.Pending };
+        }
+        catch (PlacementException e)
+        {
+            return Unplaced(VolumeSituation.Unplaced, e.Message, UnappliedSpec.NoPlacement);
+        }
     }
 
-    private static VolumePlan Deleting(VolumeInput input, VolumeTruth truth)
+    private static VolumePlan Unplaced(VolumeSituation situation, string message, string reason) =>
+        Wait(situation, message, Calm) with { Phase = VolumePhase.Pending, Unapplied = new(reason, message) };
+
+    private static VolumePlan SwitchOver(VolumeTruth truth, ReplicaView primary, SwitchoverProgress at, PlannedMove move) => at.Step switch
     {
-        List<VolumeAction> actions = [];
-        foreach (ReplicaView node in input.Nodes)
-        {
-            if (node.Answers)
-            {
-                actions.Add(new VolumeAction.DeleteReplica(node.Node, Math.Max(truth.Term, node.Term)));
-            }
-        }
-
-        List<string> silent = [.. input.Nodes.Where(n => !n.Answers).Select(n => n.Node)];
-        if (silent.Count == 0)
-        {
-            actions.Add(new VolumeAction.DeleteRecord());
-        }
-
-        return Act(VolumeSituation.Deleting, silent.Count == 0 ? "being deleted" : $"{string.Join(", ", silent)} still holds a replica", [.. actions])
-            with { Phase = VolumePhase.Deleting };
-    }
-
-    private static VolumePlan SwitchOver(VolumeTruth truth, ReplicaView primary, SwitchoverProgress at) => at.Step switch
-    {
-        SwitchoverStep.HoldWrites => Act(VolumeSituation.SwitchingOver, at.Reason,
+        SwitchoverStep.HoldWrites => Act(VolumeSituation.SwitchingOver, $"{at.Reason} ({move.Reason})",
             new VolumeAction.Checkpoint(primary.Node, truth.Term, "switchover"),
             new VolumeAction.HoldWrites(primary.Node, truth.Term)),
-        SwitchoverStep.RecordSwap => Act(VolumeSituation.SwitchingOver, at.Reason,
+        SwitchoverStep.RecordSwap => Act(VolumeSituation.SwitchingOver, $"{at.Reason} ({move.Reason})",
             new VolumeAction.ReplaceRecord(truth, truth.TakenOver(), "switchover"),
             new VolumeAction.Promote(truth.Secondary, truth.Term + 1, RecoveryPoint.LatestWrite)),
         _ => throw new InvalidOperationException($"switchover step {at.Step} has no action of its own"),
@@ -222,7 +132,7 @@ public static class VolumeReconciler
         ReplicatedVolumeSpec spec, VolumeTruth truth, ReplicaView primary, ReplicaView? secondary, PrimaryVerdict verdict)
     {
         string reason = $"{verdict.Reason}; no failover: {FailoverPolicy.Automatic(spec, truth, secondary).Reason}";
-        return verdict.Health == PrimaryHealth.Faulted
+        return verdict.Health == PrimaryHealth.Faulted && primary.Stage == ReplicaStage.Faulted
             ? Act(VolumeSituation.PrimaryLost, reason, new VolumeAction.PreparePrimary(primary.Node, truth.Term, MustExist: true))
             : Wait(VolumeSituation.PrimaryLost, reason, Calm);
     }
@@ -256,27 +166,34 @@ public static class VolumeReconciler
     private static VolumePlan Protect(VolumeInput input, VolumeTruth truth, ReplicaView primary, ReplicaView secondary)
     {
         string? due = CheckpointSchedule.Due(input.Spec, input.Intent.Checkpoint, primary, secondary);
-        return due is null
-            ? Wait(VolumeSituation.Protected, $"{secondary.Node} is in sync", Calm)
-            : Act(VolumeSituation.Protected, $"{secondary.Node} is in sync", new VolumeAction.Checkpoint(primary.Node, truth.Term, due));
+        string message = $"{secondary.Node} is in sync";
+        VolumeAction[] actions =
+        [
+            .. due is null ? Array.Empty<VolumeAction>() : [new VolumeAction.Checkpoint(primary.Node, truth.Term, due)],
+            .. Replacement.Leftovers(input, truth),
+        ];
+        return actions.Length == 0 ? Wait(VolumeSituation.Protected, message, Calm) : Act(VolumeSituation.Protected, message, actions);
     }
 
     /// <summary>A switchover never goes back to a checkpoint; a failover goes where it was asked to go.</summary>
     private static RecoveryPoint PromotionPoint(VolumeInput input) =>
-        input.Intent.SwitchOverTo == input.Truth!.Primary ? RecoveryPoint.LatestWrite
+        PlannedMoveTo(input) == input.Truth!.Primary ? RecoveryPoint.LatestWrite
         : input.Intent.Failover is { RecoveryPoint: { } asked } request && request.OfTerm == input.Truth.Term - 1 ? asked
         : input.Spec.EffectiveRecoveryPoint;
+
+    /// <summary>As far as it can still be seen when the record was swapped already: what drained a node is not written anywhere.</summary>
+    private static string? PlannedMoveTo(VolumeInput input) =>
+        input.Intent.SwitchOverTo ?? (input.PrimaryNodeBefore is { } before && before != input.Spec.Placement.PrimaryNode ? input.Spec.Placement.PrimaryNode : null);
 
     private static string SecondaryLostReason(VolumeTruth truth, ReplicaView primary, ReplicaView? secondary) => secondary switch
     {
         null => $"{primary.Node} serves alone: there is no secondary",
         { Stage: ReplicaStage.Faulted, Answers: true } => $"{secondary.Node}'s replica is faulted: {secondary.Error}",
+        { PoolFailingFor: not null, Answers: true } => $"the pool of {secondary.Node} fails its probe ({secondary.PoolFault})",
         _ => $"{secondary.Node} has been silent for {secondary.SilentFor.TotalSeconds:0.0} s; it is {truth.SecondaryState} by the record",
     };
 
     private static string Percent(ReplicaView primary) => primary.ResyncRatio is { } ratio ? $" ({ratio * 100:0} %)" : "";
-
-    private static ReplicaView Unknown(string node) => new(node, TimeSpan.MaxValue);
 
     private static VolumePlan Act(VolumeSituation situation, string message, params VolumeAction[] actions) =>
         new(situation, actions, message, Soon);

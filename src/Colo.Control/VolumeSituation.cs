@@ -6,6 +6,7 @@ namespace Colo.Control;
 public enum VolumeSituation
 {
     Unrecorded,
+    Unplaced,
     Deleting,
     SwitchingOver,
     PrimarySuspect,
@@ -14,6 +15,9 @@ public enum VolumeSituation
     Promoting,
     PrimaryUnprepared,
     PrimaryWaiting,
+    SpecInvalid,
+    Replacing,
+    Refilling,
     SecondaryLost,
     SecondaryUnprepared,
     SecondaryStopped,
@@ -38,4 +42,25 @@ public sealed record VolumePlan(VolumeSituation Situation, IReadOnlyList<VolumeA
 
     /// <summary>What became of a failover that was asked for; null: none was.</summary>
     public FailoverDecision? Failover { get; init; }
+
+    /// <summary>What became of a copy that was asked to be made anew; null: none was, or the volume is busy with something else.</summary>
+    public RefillProgress? Refill { get; init; }
+
+    public DeletionProgress? Deletion { get; init; }
+
+    /// <summary>The node that is to become primary, by a request or by a plan; null: nobody.</summary>
+    public string? TargetPrimary { get; init; }
+
+    /// <summary>What in the spec is not, or cannot be, applied; null: nothing.</summary>
+    public UnappliedSpec? Unapplied { get; init; }
+}
+
+/// <summary>Why a spec is not what is the case.</summary>
+/// <param name="Reason">One word in CamelCase.</param>
+public sealed record UnappliedSpec(string Reason, string Message)
+{
+    public const string InvalidSpec = "InvalidSpec";
+    public const string ResizeNotSupported = "ResizeNotSupported";
+    public const string NoPlacement = "NoPlacement";
+    public const string NotAReplica = "NotAReplica";
 }

@@ -31,6 +31,7 @@ public sealed class ActionExecutor(string uid, ReplicatedVolume volume, DriverOp
                 VolumeAction.StartSecondary start => await StartSecondaryAsync(start, token),
                 VolumeAction.StartPrimary start => await StartPrimaryAsync(start, seen, token),
                 VolumeAction.AttachSecondary attach => await AttachAsync(attach, seen, token),
+                VolumeAction.DetachSecondary detach => await DetachAsync(detach, token),
                 VolumeAction.Checkpoint checkpoint => await CheckpointAsync(checkpoint, token),
                 VolumeAction.Promote promote => await PromoteAsync(promote, token),
                 VolumeAction.HoldWrites hold => await HoldAsync(hold, token),
@@ -43,8 +44,9 @@ public sealed class ActionExecutor(string uid, ReplicatedVolume volume, DriverOp
         {
             return ActionOutcome.Failure($"{Describe(action)}: {e.Status.Detail} ({e.StatusCode})");
         }
-        catch (Exception e) when (e is IOException or InvalidDataException)
+        catch (Exception e) when (e is IOException or InvalidDataException or ObjectDisposedException && !token.IsCancellationRequested)
         {
+            // ObjectDisposed: the agent moved to another address while it was called.
             return ActionOutcome.Failure($"{Describe(action)}: {e.Message}");
         }
     }
@@ -57,6 +59,7 @@ public sealed class ActionExecutor(string uid, ReplicatedVolume volume, DriverOp
         VolumeAction.StartSecondary a => a.Node,
         VolumeAction.StartPrimary a => a.Node,
         VolumeAction.AttachSecondary a => a.Node,
+        VolumeAction.DetachSecondary a => a.Node,
         VolumeAction.Checkpoint a => a.Node,
         VolumeAction.Promote a => a.Node,
         VolumeAction.HoldWrites a => a.Node,
@@ -124,6 +127,12 @@ public sealed class ActionExecutor(string uid, ReplicatedVolume volume, DriverOp
         Peer peer = await PeerAsync(action.SecondaryNode, seen, token);
         await Client(action.Node).AttachSecondaryAsync(new AttachSecondaryRequest { Volume = Ref(action.Term), Peer = peer }, Options(token));
         return ActionOutcome.Success($"{action.Node} takes {action.SecondaryNode} in");
+    }
+
+    private async Task<ActionOutcome> DetachAsync(VolumeAction.DetachSecondary action, CancellationToken token)
+    {
+        await Client(action.Node).DetachSecondaryAsync(new DetachSecondaryRequest { Volume = Ref(action.Term) }, Options(token));
+        return ActionOutcome.Success($"{action.Node} has let go of its secondary");
     }
 
     private async Task<ActionOutcome> CheckpointAsync(VolumeAction.Checkpoint action, CancellationToken token)

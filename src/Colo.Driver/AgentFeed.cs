@@ -48,7 +48,7 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
             End(node);
         }
 
-        Memory(node).Lose();
+        Memory(node).Lose("nobody knows where it is");
         Announce(new AgentChange(node, null));
     }
 
@@ -56,11 +56,7 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
     public void HeardFrom(string node) => Memory(node).HearFromElsewhere();
 
     /// <summary>Its own words on itself, its volumes, and whether it answers. A node that nobody told of is silent and holds nothing.</summary>
-    public AgentNode Describe(string node)
-    {
-        (NodeStatus? status, bool answers, TimeSpan silent, IReadOnlyList<VolumeStatus> volumes) = Memory(node).Snapshot();
-        return new(node, answers, silent, status, volumes);
-    }
+    public AgentNode Describe(string node) => Memory(node).Describe();
 
     public IReadOnlyCollection<string> NodesOf(string uid) => [.. memories.Where(m => m.Value.Holds(uid)).Select(m => m.Key)];
 
@@ -93,7 +89,7 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
     private async Task<AgentSight> AskAsync(string uid, string node, CancellationToken token)
     {
         AgentSight known = Memory(node).Look(uid);
-        if (!known.Answers || !feeds.TryGetValue(node, out NodeFeed? feed) || await feed.AskAsync(uid, token))
+        if (!known.Answers || !feeds.TryGetValue(node, out NodeFeed? feed) || await feed.AskAsync(uid, token) is null)
         {
             return Memory(node).Look(uid);
         }
@@ -118,6 +114,9 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
 }
 
 /// <summary>A node as its agent describes it.</summary>
+/// <param name="Address">Where it was last looked for; null: nobody knows.</param>
+/// <param name="Fault">Why it does not answer, as the last attempt found it; null: it answers, or was not tried.</param>
 /// <param name="Status">Null: it never said a word.</param>
 /// <param name="Volumes">As it last said; no claim about now where it does not answer.</param>
-public sealed record AgentNode(string Node, bool Answers, TimeSpan SilentFor, NodeStatus? Status, IReadOnlyList<VolumeStatus> Volumes);
+public sealed record AgentNode(
+    string Node, string? Address, bool Answers, TimeSpan SilentFor, string? Fault, NodeStatus? Status, IReadOnlyList<VolumeStatus> Volumes);

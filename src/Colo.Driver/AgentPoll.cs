@@ -3,23 +3,33 @@ using Grpc.Core;
 
 namespace Colo.Driver;
 
-internal static class AgentPoll
+/// <summary>One question to one agent.</summary>
+/// <param name="Reply">Null: no answer within the bound. An agent without the volume answers with none.</param>
+/// <param name="Fault">Why there is none.</param>
+internal readonly record struct AgentPoll(StatusReply? Reply, string Fault)
 {
     /// <param name="uid">Empty: all volumes.</param>
-    /// <returns>Null: no answer within the bound. An agent without this volume answers with none.</returns>
-    public static async Task<StatusReply?> AskAsync(AgentApi.Agent.AgentClient client, string uid, TimeSpan bound, CancellationToken token)
+    public static async Task<AgentPoll> AskAsync(AgentApi.Agent.AgentClient client, string uid, TimeSpan bound, CancellationToken token)
     {
         try
         {
-            return await client.StatusAsync(new StatusRequest { Uid = uid }, deadline: DateTime.UtcNow + bound, cancellationToken: token);
+            return new(await client.StatusAsync(new StatusRequest { Uid = uid }, deadline: DateTime.UtcNow + bound, cancellationToken: token), "");
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
         {
-            return new StatusReply();
+            return new(new StatusReply(), "");
         }
-        catch (RpcException) when (!token.IsCancellationRequested)
+        catch (Exception e) when (e is RpcException or ObjectDisposedException && !token.IsCancellationRequested)
         {
-            return null;
+            return new(null, FaultOf(e));
         }
     }
+
+    public static string FaultOf(Exception e) => e switch
+    {
+        RpcException { StatusCode: StatusCode.DeadlineExceeded } => "it does not answer",
+        RpcException rpc => $"{rpc.Status.Detail} ({rpc.StatusCode})",
+        ObjectDisposedException => "the connection to it was closed",
+        _ => e.Message,
+    };
 }

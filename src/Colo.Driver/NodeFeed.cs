@@ -26,21 +26,24 @@ internal sealed class NodeFeed : IAsyncDisposable
     {
         (this.node, this.options, this.time, this.log, this.changed, this.memory) = (node, options, time, log, changed, memory);
         Connection = new AgentConnection(address, options.Tls);
+        memory.LookedForAt(address);
         running = Task.Run(() => RunAsync(stop.Token));
     }
 
     public AgentConnection Connection { get; }
 
     /// <summary>Asks now, and remembers the answer.</summary>
-    public async Task<bool> AskAsync(string uid, CancellationToken token)
+    /// <returns>Null; or why there is none.</returns>
+    public async Task<string?> AskAsync(string uid, CancellationToken token)
     {
-        if (await AgentPoll.AskAsync(Connection.Client, uid, options.AnswerBound, token) is not { } reply)
+        AgentPoll poll = await AgentPoll.AskAsync(Connection.Client, uid, options.AnswerBound, token);
+        if (poll.Reply is not { } reply)
         {
-            return false;
+            return poll.Fault;
         }
 
         memory.Learn(uid, reply);
-        return true;
+        return null;
     }
 
     public async ValueTask DisposeAsync()
@@ -63,7 +66,7 @@ internal sealed class NodeFeed : IAsyncDisposable
                 return;
             }
 
-            if (memory.Lose())
+            if (memory.Lose(reason))
             {
                 log.AgentLost(node, Connection.Address, reason);
                 changed(new AgentChange(node, null));
@@ -80,17 +83,17 @@ internal sealed class NodeFeed : IAsyncDisposable
     {
         try
         {
-            if (!await AskAsync("", token))
+            if (await AskAsync("", token) is { } fault)
             {
-                return "it does not answer";
+                return fault;
             }
 
             changed(new AgentChange(node, null));
             return memory.ApiLevel >= LevelOfHeartbeats ? await StreamOrPollAsync(token) : await PollAsync(int.MaxValue, token);
         }
-        catch (Exception e) when (e is RpcException or OperationCanceledException or InvalidOperationException)
+        catch (Exception e) when (e is RpcException or OperationCanceledException)
         {
-            return e is RpcException rpc ? $"{rpc.Status.Detail} ({rpc.StatusCode})" : e.Message;
+            return AgentPoll.FaultOf(e);
         }
     }
 
@@ -128,9 +131,9 @@ internal sealed class NodeFeed : IAsyncDisposable
             }
 
             Arrive(call.ResponseStream.Current);
-            if (!isOpen && !await AskAsync("", end.Token))
+            if (!isOpen && await AskAsync("", end.Token) is { } fault)
             {
-                return "its stream is open, but it does not answer a call";
+                return $"its stream is open, but: {fault}";
             }
 
             // The stream was open before that answer, so what changed between the two comes through it: no gap.
@@ -145,9 +148,9 @@ internal sealed class NodeFeed : IAsyncDisposable
         for (int asked = 0; asked < times; asked++)
         {
             await Task.Delay(options.PollInterval, time, token);
-            if (!await AskAsync("", token))
+            if (await AskAsync("", token) is { } fault)
             {
-                return "it does not answer";
+                return fault;
             }
         }
 

@@ -11,6 +11,8 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
     private readonly Lock guard = new();
     private readonly Dictionary<string, VolumeStatus> volumes = new(StringComparer.Ordinal);
     private NodeStatus? status;
+    private string? address;
+    private string? fault;
     private long lastWord = time.GetTimestamp();
     private DateTimeOffset? lastSeen;
     private bool answers;
@@ -57,11 +59,19 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         }
     }
 
-    public (NodeStatus? Status, bool Answers, TimeSpan SilentFor, IReadOnlyList<VolumeStatus> Volumes) Snapshot()
+    public AgentNode Describe()
     {
         lock (guard)
         {
-            return (status, answers, answers ? TimeSpan.Zero : Silence, [.. volumes.Values]);
+            return new(node, address, answers, answers ? TimeSpan.Zero : Silence, answers ? null : fault, status, [.. volumes.Values]);
+        }
+    }
+
+    public void LookedForAt(string there)
+    {
+        lock (guard)
+        {
+            address = there;
         }
     }
 
@@ -85,90 +95,61 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         }
     }
 
-    public void Hear(NodeStatus now)
-    {
-        bool differs;
-        lock (guard)
-        {
-            differs = status is null || NewsOfAgents.Differs(status, now);
-            status = now;
-            Hear();
-        }
+    public void Hear(NodeStatus now) => Learn(now, [], []);
 
-        if (differs)
-        {
-            changed(new AgentChange(node, null));
-        }
-    }
+    public void Hear(VolumeStatus now) => Learn(null, [now], []);
 
-    public void Hear(VolumeStatus now)
-    {
-        bool differs;
-        lock (guard)
-        {
-            differs = !volumes.TryGetValue(now.Uid, out VolumeStatus? before) || NewsOfAgents.Differs(before, now);
-            volumes[now.Uid] = now;
-            Hear();
-        }
-
-        if (differs)
-        {
-            changed(new AgentChange(node, now.Uid));
-        }
-    }
-
-    public void Forget(string uid)
-    {
-        lock (guard)
-        {
-            volumes.Remove(uid);
-            Hear();
-        }
-
-        changed(new AgentChange(node, uid));
-    }
+    public void Forget(string uid) => Learn(null, [], [uid]);
 
     /// <param name="uid">What was asked for; empty: all, and what is not in the answer is not there.</param>
     public void Learn(string uid, StatusReply reply)
     {
-        string[] gone;
         lock (guard)
         {
             HashSet<string> said = [.. reply.Volumes.Select(v => v.Uid)];
-            gone = [.. volumes.Keys.Where(known => (uid.Length == 0 || known == uid) && !said.Contains(known))];
-            foreach (string lost in gone)
-            {
-                volumes.Remove(lost);
-            }
-        }
-
-        if (reply.Node is { } now)
-        {
-            Hear(now);
-        }
-        else
-        {
-            Hear();
-        }
-
-        foreach (VolumeStatus volume in reply.Volumes)
-        {
-            Hear(volume);
-        }
-
-        foreach (string lost in gone)
-        {
-            changed(new AgentChange(node, lost));
+            Learn(reply.Node, reply.Volumes, [.. volumes.Keys.Where(known => (uid.Length == 0 || known == uid) && !said.Contains(known))]);
         }
     }
 
-    /// <returns>Whether it answered until now.</returns>
-    public bool Lose()
+    /// <summary>All of it at once: a node that answers and whose volumes are not known yet would look as if it had none. The announcement
+    /// is made under the lock too, so that two of them keep their order; who hears it only takes note.</summary>
+    private void Learn(NodeStatus? now, IReadOnlyCollection<VolumeStatus> present, IReadOnlyCollection<string> gone)
     {
         lock (guard)
         {
-            bool before = answers;
-            answers = false;
+            if (now is not null && (status is null || NewsOfAgents.Differs(status, now)))
+            {
+                changed(new AgentChange(node, null));
+            }
+
+            status = now ?? status;
+            foreach (VolumeStatus volume in present)
+            {
+                if (!volumes.TryGetValue(volume.Uid, out VolumeStatus? before) || NewsOfAgents.Differs(before, volume))
+                {
+                    changed(new AgentChange(node, volume.Uid));
+                }
+
+                volumes[volume.Uid] = volume;
+            }
+
+            foreach (string uid in gone)
+            {
+                volumes.Remove(uid);
+                changed(new AgentChange(node, uid));
+            }
+
+            Hear();
+        }
+    }
+
+    /// <returns>Whether that is news: it answered until now, or failed for another reason.</returns>
+    public bool Lose(string reason)
+    {
+        lock (guard)
+        {
+            bool before = answers || fault != reason;
+            (answers, fault) = (false, reason);
             return before;
         }
     }

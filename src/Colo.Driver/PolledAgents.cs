@@ -39,7 +39,9 @@ public sealed class PolledAgents : IAgents
 
     private async Task<AgentSight> LookAsync(string uid, string node, CancellationToken token)
     {
-        StatusReply? reply = agents.TryGetValue(node, out AgentConnection? agent) ? await AgentPoll.AskAsync(agent.Client, uid, AnswerBound, token) : null;
+        StatusReply? reply = agents.TryGetValue(node, out AgentConnection? agent)
+            ? (await AgentPoll.AskAsync(agent.Client, uid, AnswerBound, token)).Reply
+            : null;
         if (reply is not null)
         {
             heard[node] = new(time.GetTimestamp(), time.GetUtcNow());

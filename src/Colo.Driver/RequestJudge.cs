@@ -7,7 +7,7 @@ namespace Colo.Driver;
 internal static class RequestJudge
 {
     public static IReadOnlyList<SettledRequest> Judge(string name, VolumePlan plan, VolumeInput input) =>
-        [.. new[] { Switchover(plan), Failover(plan, input), Checkpoint(name, plan, input) }.OfType<SettledRequest>()];
+        [.. new[] { Switchover(plan), Failover(plan, input), Checkpoint(name, plan, input), Resync(plan) }.OfType<SettledRequest>()];
 
     /// <param name="outcome">Of the last action that was tried.</param>
     public static SettledRequest? Judge(VolumePlan plan, VolumeAction action, ActionOutcome outcome) => (plan.Situation, action) switch
@@ -17,6 +17,8 @@ internal static class RequestJudge
         // A person's request does not wait behind a failing step for ever: it is told what failed.
         (VolumeSituation.SwitchingOver, _) when !outcome.Done && plan.Switchover!.Step == SwitchoverStep.HoldWrites =>
             new(RequestVerb.Switchover, false, outcome.Message),
+        (VolumeSituation.Refilling, VolumeAction.DeleteReplica) => new(RequestVerb.Resync, outcome.Done, outcome.Done ? plan.Message : outcome.Message),
+        (VolumeSituation.Refilling, _) when !outcome.Done => new(RequestVerb.Resync, false, outcome.Message),
         _ => null,
     };
 
@@ -49,4 +51,7 @@ internal static class RequestJudge
         input.Intent.Checkpoint && plan.Situation != VolumeSituation.Protected
             ? new(RequestVerb.Checkpoint, false, $"{name} is {plan.Phase}: {plan.Message}")
             : null;
+
+    private static SettledRequest? Resync(VolumePlan plan) =>
+        plan.Refill is { Step: RefillStep.Refused } refused ? new(RequestVerb.Resync, false, refused.Reason) : null;
 }

@@ -12,8 +12,6 @@ internal static class Requeue
     /// <summary>In case an announcement was missed.</summary>
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(30);
 
-    public static TimeSpan AfterWork(VolumePlan plan) => plan.RecheckAfter < VolumeReconciler.Soon ? plan.RecheckAfter : VolumeReconciler.Soon;
-
     /// <param name="backoff">What is left of the wait after a failure.</param>
     public static TimeSpan After(VolumePlan plan, VolumeInput input, IAgents agents, TimeSpan? backoff) =>
         backoff is { } left ? left
@@ -23,7 +21,8 @@ internal static class Requeue
             VolumeSituation.PrimarySuspect => plan.RecheckAfter,
             VolumeSituation.Protected => UntilCheckpoint(input),
             VolumeSituation.Syncing or VolumeSituation.Committing or VolumeSituation.LinkBroken or VolumeSituation.PrimaryWaiting
-                or VolumeSituation.Unrecorded or VolumeSituation.PrimaryLost or VolumeSituation.SecondaryLost or VolumeSituation.Deleting => Progress,
+                or VolumeSituation.Unrecorded or VolumeSituation.Unplaced or VolumeSituation.PrimaryLost or VolumeSituation.SecondaryLost or VolumeSituation.Deleting => Progress,
+            VolumeSituation.SpecInvalid => Rest,
             _ => plan.RecheckAfter,
         };
 

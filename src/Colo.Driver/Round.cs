@@ -11,6 +11,9 @@ public sealed record RoundRequest(ReplicatedVolume Volume, VolumeIntent Intent)
     /// <summary>Nodes that may hold a replica whatever the record says: those with a finalizer of theirs on the volume.</summary>
     public IReadOnlyCollection<string> Holders { get; init; } = [];
 
+    /// <summary>See <see cref="VolumeInput.Candidates"/>: complete, or null.</summary>
+    public IReadOnlyList<NodeFacts>? Candidates { get; init; }
+
     /// <summary>The path that a guest is given in place of the agent's own; null: the agent's own.</summary>
     public string? GuestSocket { get; init; }
 
@@ -24,6 +27,7 @@ public enum RequestVerb
     Switchover,
     Failover,
     Checkpoint,
+    Resync,
 }
 
 /// <summary>What became of something that a person asked for; the caller drops it from the intent.</summary>
@@ -50,6 +54,10 @@ public sealed record RoundResult(
     VolumePlan? Plan, ReplicatedVolumeStatus Status, VolumeObservation Seen, IReadOnlyList<RoundEvent> Events, IReadOnlyList<SettledRequest> Settled,
     bool Worked, TimeSpan RequeueAfter)
 {
-    /// <summary>Nodes whose agent deleted its replica in this round.</summary>
+    /// <summary>Nodes whose agent deleted its replica in this round, or had none; nothing of the volume is left there.</summary>
     public IReadOnlyList<string> Deleted { get; init; } = [];
+
+    /// <summary>The volume was to be deleted, and is: no node is waited for, and there is no record. Nodes that were given up stand in
+    /// <see cref="VolumePlan.Deletion"/>.</summary>
+    public bool IsDeleted { get; init; }
 }

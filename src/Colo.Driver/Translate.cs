@@ -71,6 +71,8 @@ public static class Translate
         Checkpoints = status.CheckpointSequence,
         CheckpointWanted = status.CheckpointWanted,
         SinceCheckpoint = sinceCheckpoint,
+        SizeBytes = status.SizeBytes,
+        Pool = status.Pool,
         Error = status.Fault.Length > 0 ? status.Fault : status.Error?.Message,
     };
 }

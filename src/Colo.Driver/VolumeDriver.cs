@@ -50,6 +50,9 @@ public sealed class VolumeDriver(string uid, IAgents agents, IVolumeRecordStore 
 
         return plan.Actions.Count == 0 || BacksOff(plan)
             ? new(plan, decision.Status, seen, [Found(plan)], decision.Settled, Worked: false, Requeue.After(plan, input, agents, Remaining(plan)))
+            {
+                IsDeleted = plan.Actions.Count == 0 && IsDone(plan),
+            }
             : await ActAsync(request, decision, input, token);
     }
 
@@ -61,7 +64,13 @@ public sealed class VolumeDriver(string uid, IAgents agents, IVolumeRecordStore 
         IEnumerable<string> named = request.Volume.Status is { } last ? [last.CurrentPrimary, last.CurrentSecondary] : [];
         VolumeObservation seen = await observer.ObserveAsync(
             request.Volume.Spec.StoragePool, named.Where(n => n.Length > 0).Concat(request.Holders), ask, token);
-        return (seen, new VolumeInput(uid, request.Volume.Spec, seen.Truth, seen.Views, request.Intent));
+        return (seen, new VolumeInput(uid, request.Volume.Spec, seen.Truth, seen.Views, request.Intent)
+        {
+            Candidates = request.Candidates,
+            Holders = request.Holders,
+            PrimaryNodeBefore = request.Volume.Status?.ObservedPrimaryNode,
+            DeadNodeGrace = options.DeadNodeGrace,
+        });
     }
 
     private RoundDecision Decide(RoundRequest request, VolumePlan plan, VolumeInput input, VolumeObservation seen)
@@ -75,44 +84,53 @@ public sealed class VolumeDriver(string uid, IAgents agents, IVolumeRecordStore 
     private async Task<RoundResult> ActAsync(RoundRequest request, RoundDecision decision, VolumeInput input, CancellationToken token)
     {
         VolumePlan plan = decision.Plan;
-        ActionExecutor executor = new(uid, request.Volume, options, agents, record);
+        ActionExecutor executor = new(uid, request.Volume with { Spec = input.AsMade }, options, agents, record);
+        TimeSpan patience = request.Volume.Spec.Failover.HeartbeatTimeout;
         List<RoundEvent> events = [Found(plan)];
         List<SettledRequest> settled = [.. decision.Settled];
         List<string> deleted = [];
-        bool failed = false;
+        string? failure = null;
         foreach (VolumeAction action in plan.Actions)
         {
+            if (failure is not null && !(plan.Deletion is not null && action is VolumeAction.DeleteReplica))
+            {
+                // A deletion asks each node, whatever another answered; everything else is a sequence.
+                break;
+            }
+
             if (action is VolumeAction.Checkpoint)
             {
                 observer.CheckpointTried();
             }
 
-            ActionOutcome outcome = await DoWhileAnsweringAsync(executor, action, decision.Seen, request.Volume.Spec.Failover.HeartbeatTimeout, token);
+            ActionOutcome outcome = await DoWhileAnsweringAsync(executor, action, decision.Seen, patience, token);
             events.Add(new(outcome.Done ? action.GetType().Name : "Failed", outcome.Message, !outcome.Done));
-            settled.AddRange(RequestJudge.Judge(plan, action, outcome) is { } request1 ? [request1] : []);
-            if (!outcome.Done)
+            settled.AddRange(RequestJudge.Judge(plan, action, outcome) is { } judged ? [judged] : []);
+            if (outcome.Done)
             {
-                Failed(plan, outcome.Message);
-                failed = true;
-                break;
+                deleted.AddRange(action is VolumeAction.DeleteReplica delete ? [delete.Node] : []);
+                continue;
             }
 
-            deleted.AddRange(action is VolumeAction.DeleteReplica delete ? [delete.Node] : []);
+            failure ??= outcome.Message;
         }
 
-        if (!failed)
+        if (failure is null)
         {
             (backoff, lastFailure) = (null, null);
+            return new(plan, decision.Status, decision.Seen, events, settled, Worked: true, VolumeReconciler.Soon)
+            {
+                Deleted = deleted,
+                IsDeleted = IsDone(plan),
+            };
         }
 
-        ReplicatedVolumeStatus status = failed
-            ? decision.Status with { Message = $"{plan.Message}; the last attempt failed: {lastFailure}" }
-            : decision.Status;
-        return new(plan, status, decision.Seen, events, settled, !failed, failed ? Remaining(plan) ?? FirstBackoff : Requeue.AfterWork(plan))
-        {
-            Deleted = deleted,
-        };
+        Failed(plan, failure);
+        ReplicatedVolumeStatus status = decision.Status with { Message = $"{plan.Message}; the last attempt failed: {failure}" };
+        return new(plan, status, decision.Seen, events, settled, Worked: false, Remaining(plan) ?? FirstBackoff) { Deleted = deleted };
     }
+
+    private static bool IsDone(VolumePlan plan) => plan.Deletion is { } deletion && !deletion.Waiting.Any();
 
     /// <summary>Cancels the call when its agent has been silent for the heartbeat timeout.</summary>
     private async Task<ActionOutcome> DoWhileAnsweringAsync(

@@ -9,12 +9,13 @@ namespace Colo.Driver;
 /// </summary>
 public sealed class VolumeObserver(string uid, IAgents agents, IVolumeRecordStore record, TimeProvider time)
 {
-    private readonly Dictionary<(string Node, string Pool), long> unhealthySince = [];
+    private readonly Dictionary<string, long> poolFailingSince = new(StringComparer.Ordinal);
     private (long Sequence, long Term, long At) checkpoint = (-1, -1, time.GetTimestamp());
 
     /// <summary>A checkpoint that was tried counts for the schedule as one that was made: it is not repeated in every round.</summary>
     public void CheckpointTried() => checkpoint.At = time.GetTimestamp();
 
+    /// <param name="pool">Where the volume's replicas lie, as far as the agents do not say otherwise.</param>
     /// <param name="more">Nodes to look at beyond those that are known to hold the volume.</param>
     /// <param name="ask">Do not be content with what was last heard.</param>
     public async Task<VolumeObservation> ObserveAsync(string pool, IEnumerable<string> more, bool ask, CancellationToken token)
@@ -40,12 +41,26 @@ public sealed class VolumeObserver(string uid, IAgents agents, IVolumeRecordStor
     private Task<IReadOnlyList<AgentSight>> LookAsync(IReadOnlyCollection<string> nodes, bool ask, CancellationToken token) =>
         ask ? agents.AskAsync(uid, nodes, token) : agents.LookAsync(uid, nodes, token);
 
-    private ReplicaView View(AgentSight sight, string pool) => sight switch
+    private ReplicaView View(AgentSight sight, string pool)
     {
-        { Answers: false } => new ReplicaView(sight.Node, sight.SilentFor),
-        { Volume: null } => new ReplicaView(sight.Node, TimeSpan.Zero),
-        _ => Translate.ToView(sight.Node, sight.Volume, SinceCheckpoint(sight.Volume)),
-    };
+        if (!sight.Answers)
+        {
+            return new ReplicaView(sight.Node, sight.SilentFor);
+        }
+
+        ReplicaView view = sight.Volume is null
+            ? new ReplicaView(sight.Node, TimeSpan.Zero)
+            : Translate.ToView(sight.Node, sight.Volume, SinceCheckpoint(sight.Volume));
+        string own = view.Pool is { Length: > 0 } made ? made : pool;
+        if (sight.Status?.Pools.FirstOrDefault(p => p.Name == own) is not { Healthy: false } failing)
+        {
+            poolFailingSince.Remove(sight.Node);
+            return view;
+        }
+
+        poolFailingSince.TryAdd(sight.Node, time.GetTimestamp());
+        return view with { PoolFailingFor = time.GetElapsedTime(poolFailingSince[sight.Node]), PoolFault = failing.Message };
+    }
 
     private TimeSpan SinceCheckpoint(VolumeStatus status)
     {

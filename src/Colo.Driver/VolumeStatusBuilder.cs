@@ -20,7 +20,7 @@ public static class VolumeStatusBuilder
             Message = plan.Message,
             Term = truth?.Term ?? 0,
             CurrentPrimary = truth?.Primary ?? "",
-            TargetPrimary = input.Intent.SwitchOverTo ?? truth?.Primary ?? "",
+            TargetPrimary = plan.TargetPrimary ?? truth?.Primary ?? "",
             CurrentSecondary = truth?.Secondary ?? "",
             SecondaryState = truth?.SecondaryState ?? Api.SecondaryState.None,
             Replicas = [.. input.Nodes.Select(view => Replica(view, truth, seen))],
@@ -32,6 +32,7 @@ public static class VolumeStatusBuilder
             Resync = primary?.Resync is { } progress ? Resync(progress) : null,
             Errors = [.. seen.Sights.Values.OrderBy(s => s.Node, StringComparer.Ordinal).Where(s => s.Volume is not null).SelectMany(s => Errors(s.Node, s.Volume!))],
             Conditions = VolumeConditions.Of(plan, input),
+            ObservedPrimaryNode = truth is null ? null : ObservedPrimaryNode(input, truth),
         };
     }
 
@@ -44,6 +45,13 @@ public static class VolumeStatusBuilder
         return uri.StartsWith(prefix, StringComparison.Ordinal) && query > 0
             ? (uri[prefix.Length..query], Uri.UnescapeDataString(uri[(query + "?socket=".Length)..]))
             : null;
+    }
+
+    /// <summary>A changed preference stays to be complied with until its node is primary, or nobody is preferred any more.</summary>
+    private static string ObservedPrimaryNode(VolumeInput input, VolumeTruth truth)
+    {
+        string wanted = input.Spec.Placement.PrimaryNode;
+        return input.PrimaryNodeBefore is not { } before || wanted.Length == 0 || wanted == truth.Primary ? wanted : before;
     }
 
     private static ReplicaStatus Replica(ReplicaView view, VolumeTruth? truth, VolumeObservation seen)

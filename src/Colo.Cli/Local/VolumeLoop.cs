@@ -113,7 +113,8 @@ public sealed class VolumeLoop
             {
                 RequestVerb.Switchover => judged.SwitchOverTo is not null && volume.Intent.SwitchOverTo == judged.SwitchOverTo,
                 RequestVerb.Failover => judged.Failover is not null && volume.Intent.Failover == judged.Failover,
-                _ => judged.Checkpoint && volume.Intent.Checkpoint,
+                RequestVerb.Checkpoint => judged.Checkpoint && volume.Intent.Checkpoint,
+                _ => false,
             }))
             {
                 SetIntent(request.Verb switch
