@@ -118,7 +118,8 @@ internal sealed class DrivenVolume : IAsyncDisposable
         catch (TimeoutException e)
         {
             throw new TimeoutException(
-                $"{e.Message}; it is {last?.Plan?.Situation}: {last?.Status.Message}\n{string.Join('\n', Events.Where(v => v.Failed).Select(v => v.Message).Distinct(StringComparer.Ordinal))}");
+                $"{e.Message}; it is {last?.Plan?.Situation}: {last?.Status.Message}\n{string.Join('\n', Events.Where(v => v.Failed).Select(v => v.Message).Distinct(StringComparer.Ordinal))}",
+                e);
         }
 
         return last!;
