@@ -3,6 +3,7 @@ using Colo.Agent.Hosting;
 // colo-agent: holds the replicas of one node. The map:
 //   configuration and its checks   Options/
 //   listeners, TLS, health         Hosting/
+//   the API server, the Lease      Cluster/
 //   pools and their probes         Pools/
 //   replicas: life, files, NBD     Volumes/
 //   the gRPC face and Watch        Service/
@@ -17,7 +18,7 @@ try
 {
     WebApplication app = AgentHost.Build(args);
     await app.RunAsync();
-    return 0;
+    return Environment.ExitCode;
 }
 catch (Exception e) when (e is ArgumentException or Microsoft.Extensions.Options.OptionsValidationException or IOException)
 {

@@ -9,20 +9,14 @@ internal static partial class OperatorLog
     [LoggerMessage(2000, LogLevel.Information, "operator {Identity} leads; it drives the volumes of {Namespaces}")]
     public static partial void Leads(this ILogger log, string identity, string namespaces);
 
-    [LoggerMessage(2001, LogLevel.Information, "operator {Identity} follows: {Leader} leads")]
-    public static partial void Follows(this ILogger log, string identity, string leader);
+    [LoggerMessage(2001, LogLevel.Error, "operator {Identity} does not lead any more and ends: {Reason}")]
+    public static partial void LeadershipLost(this ILogger log, string identity, string reason);
 
     [LoggerMessage(2002, LogLevel.Information, "certificate {File} was read anew, valid until {NotAfter:u}")]
     public static partial void CertificateReloaded(this ILogger log, string file, DateTime notAfter);
 
     [LoggerMessage(2003, LogLevel.Warning, "certificate {File} is not reloaded, the former one stays in use: {Reason}")]
     public static partial void CertificateNotReloaded(this ILogger log, string file, string reason);
-
-    [LoggerMessage(2100, LogLevel.Information, "agent of {Node} at {Address} answers; it holds {Volumes} replicas")]
-    public static partial void AgentAnswers(this ILogger log, string node, string address, int volumes);
-
-    [LoggerMessage(2101, LogLevel.Warning, "agent of {Node} at {Address} is lost: {Reason}")]
-    public static partial void AgentLost(this ILogger log, string node, string address, string reason);
 
     [LoggerMessage(2200, LogLevel.Information, "volume {Volume}: {Situation}, {Phase}: {Message}")]
     public static partial void Situation(this ILogger log, string volume, string situation, string phase, string message);
@@ -32,9 +26,6 @@ internal static partial class OperatorLog
 
     [LoggerMessage(2202, LogLevel.Warning, "volume {Volume}: {Outcome}")]
     public static partial void NotDone(this ILogger log, string volume, string outcome);
-
-    [LoggerMessage(2203, LogLevel.Warning, "volume {Volume}: its spec breaks the rules, nothing is done: {Fault}")]
-    public static partial void SpecRefused(this ILogger log, string volume, string fault);
 
     [LoggerMessage(2204, LogLevel.Information, "volume {Volume}: the name now is another volume ({Uid}, before {Former})")]
     public static partial void AnotherVolume(this ILogger log, string volume, string uid, string former);

@@ -120,11 +120,20 @@ public sealed class AgentUnderTest : IAsyncDisposable
         return (await process!.WaitAsync()).ExitCode;
     }
 
+    /// <summary>Of a process that ends by itself.</summary>
+    public async Task<int> WaitForExitAsync() => (await process!.WaitAsync()).ExitCode;
+
     public async Task SignalAsync(string signal) =>
         (await Tool.RunAsync("/bin/kill", "-" + signal, Pid.ToString(System.Globalization.CultureInfo.InvariantCulture))).EnsureSuccess();
 
     public async Task<VolumeStatus> StatusAsync(string uid) =>
         (await Client.StatusAsync(new StatusRequest { Uid = uid })).Volumes.ShouldHaveSingleItem();
+
+    public async Task<string> ScrapeAsync()
+    {
+        using HttpClient http = new();
+        return await http.GetStringAsync($"http://{MetricsAddress}/metrics");
+    }
 
     public string DiskPath(string uid) => Path.Combine(PoolDirectory, uid, "disk.raw");
 
@@ -147,10 +156,22 @@ public sealed class AgentUnderTest : IAsyncDisposable
         }
     }
 
+    /// <summary>Below the ephemeral range: no outgoing connection takes it before the agent listens, or while it restarts.</summary>
     internal static int FreePort()
     {
-        using TcpListener listener = new(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            int port = System.Security.Cryptography.RandomNumberGenerator.GetInt32(10_000, 20_000);
+            try
+            {
+                using TcpListener listener = new(System.Net.IPAddress.Loopback, port);
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Taken: another one.
+            }
+        }
     }
 }

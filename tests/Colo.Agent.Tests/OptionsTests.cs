@@ -1,3 +1,4 @@
+using Colo.Agent.Hosting;
 using Colo.Agent.Options;
 using Microsoft.Extensions.Configuration;
 
@@ -46,6 +47,52 @@ public class OptionsTests
     [InlineData("Tls:CertificateFile, Tls:KeyFile, Tls:CaFile: all three, or none", "--tls-key-file", "/dev/null")]
     public void A_value_out_of_range_names_its_key_and_what_is_allowed(string expected, string key, string value) =>
         Faults([.. Minimal, key, value]).ShouldContain(expected);
+
+    [Theory]
+    [InlineData("Kubernetes (--kubernetes): auto, true or false, not 'maybe'", "--kubernetes", "maybe")]
+    [InlineData("Kubeconfig (--kubeconfig): no file at '/nowhere'", "--kubeconfig", "/nowhere")]
+    [InlineData("AdvertiseIp (--advertise-ip, POD_IP): an IP address", "--advertise-ip", "node-a")]
+    [InlineData("GrpcAdvertise (--grpc-advertise): host:port", "--grpc-advertise", "node-a")]
+    [InlineData("Limits:KubernetesTimeoutMilliseconds: 100-60000, not 5", "--kubernetes-timeout-milliseconds", "5")]
+    [InlineData("Tls:CertificateFile: no file at '/nowhere/tls.crt'", "--tls-directory", "/nowhere")]
+    public void A_value_that_a_cluster_could_not_use_names_its_key_too(string expected, string key, string value) =>
+        Faults([.. Minimal, key, value]).ShouldContain(expected);
+
+    [Fact]
+    public void What_a_pod_is_told_of_itself_counts_where_nothing_else_is_said()
+    {
+        Dictionary<string, string> pod = new()
+        {
+            ["NODE_NAME"] = "node-7", ["POD_IP"] = "10.1.2.3", ["POD_NAMESPACE"] = "colo", ["COLO_AGENT_KUBERNETES_NAMESPACE"] = "other",
+        };
+        ConfigurationBuilder builder = new();
+        builder.AddAgentConfiguration(["--pool", "default=/tmp/p"], pod);
+        AgentOptions options = builder.Build().Get<AgentOptions>()!;
+        options.NodeName.ShouldBe("node-7");
+        options.AdvertiseIp.ShouldBe("10.1.2.3");
+        options.KubernetesNamespace.ShouldBe("other");
+
+        builder.AddAgentConfiguration(["--node-name", "named"], pod);
+        builder.Build().Get<AgentOptions>()!.NodeName.ShouldBe("named");
+    }
+
+    [Fact]
+    public void A_mounted_secret_is_three_files_and_single_files_win()
+    {
+        TlsOptions tls = Bind([.. Minimal, "--tls-directory", "/etc/tls", "--tls-ca-file", "/ca.pem"]).Tls;
+        (tls.IsEnabled, tls.CertificatePath, tls.KeyPath, tls.CaPath).ShouldBe((true, "/etc/tls/tls.crt", "/etc/tls/tls.key", "/ca.pem"));
+        Bind(Minimal).Tls.IsEnabled.ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("", "127.0.0.1:9541", "10.1.2.3", "127.0.0.1:9541")]
+    [InlineData("", "0.0.0.0:9541", "10.1.2.3", "10.1.2.3:9541")]
+    [InlineData("", "[::]:9541", "fd00::7", "[fd00::7]:9541")]
+    [InlineData("", "0.0.0.0:9541", "", "0.0.0.0:9541")]
+    [InlineData("node-a:0", "0.0.0.0:9541", "10.1.2.3", "node-a:9541")]
+    [InlineData("node-a:80", "0.0.0.0:9541", "10.1.2.3", "node-a:80")]
+    public void Others_are_told_what_they_can_dial(string configured, string bound, string nodeIp, string expected) =>
+        AdvertisedAddress.Of(configured, System.Net.IPEndPoint.Parse(bound), nodeIp).ShouldBe(expected);
 
     [Fact]
     public void A_socket_directory_too_long_for_a_unix_socket_is_refused_at_start() =>

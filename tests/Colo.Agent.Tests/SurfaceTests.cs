@@ -62,7 +62,9 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
             $"colo_io_bytes_total{{{labels},op=\"write\"}} 65536",
             $"colo_io_latency_seconds_count{{{labels},op=\"write\"}}",
             $"colo_checkpoint_total{{{labels}}}",
-            $"colo_checkpoint_pause_seconds{{{labels}}}",
+            $"colo_checkpoint_pause_seconds_count{{{labels}}} ",
+            $"colo_replication_forward_latency_seconds_count{{{labels}}} 1",
+            "colo_pool_healthy{node=\"a\",pool=\"default\"} 1",
             $"colo_checkpoint_age_seconds{{{labels}}}",
             $"colo_buffer_limit_bytes{{{labels}}}",
             $"colo_resync_ratio{{{labels}}} 1",
@@ -88,7 +90,7 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
     {
         string uid = await Pair.CreateAsync("watch");
         using AsyncServerStreamingCall<WatchEvent> watch = A.Client.Watch(new WatchRequest { Uid = uid });
-        (await NextAsync(watch)).Status.State.ShouldBe(ReplicaState.Running);
+        (await NextStatusAsync(watch)).State.ShouldBe(ReplicaState.Running);
         await A.Client.DetachSecondaryAsync(new DetachSecondaryRequest { Volume = Ref(uid, 1) });
         await UntilAsync(watch, change => change.Status?.State == ReplicaState.Alone);
         await A.Client.DeleteAsync(new DeleteRequest { Volume = Ref(uid, 1) });
@@ -96,11 +98,54 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
     }
 
     [Fact]
+    public async Task Watch_begins_with_the_node_and_says_again_and_again_that_it_lives_and_its_pools_do()
+    {
+        using AsyncServerStreamingCall<WatchEvent> watch = A.Client.Watch(new WatchRequest());
+        NodeStatus first = (await NextAsync(watch)).Node.ShouldNotBeNull();
+        first.Node.ShouldBe("a");
+        first.ApiLevel.ShouldBe(2);
+        for (int beats = 0; beats < 3;)
+        {
+            if ((await NextAsync(watch)).Node is { } beat)
+            {
+                beats++;
+                beat.Instance.ShouldBe(first.Instance);
+                beat.Pools.ShouldHaveSingleItem().Name.ShouldBe("default");
+            }
+        }
+
+        string uid = await Pair.CreateAsync("beating");
+        await UntilAsync(watch, e => e.Node?.Pools[0] is { Healthy: true } pool && pool.ProvisionedBytes >= SizeBytes);
+        await A.Client.DeleteAsync(new DeleteRequest { Volume = Ref(uid, 1) });
+    }
+
+    [Fact]
+    public async Task An_agent_process_watches_no_files_because_a_pool_below_its_directory_would_wake_it_at_each_write()
+    {
+        // The host's habit of reloading appsettings.json watched everything below the content root: a guest's write then cost a wakeup.
+        List<string> watches = [];
+        foreach (string fd in Directory.EnumerateFiles($"/proc/{A.Pid}/fdinfo"))
+        {
+            try
+            {
+                watches.AddRange((await File.ReadAllLinesAsync(fd)).Where(line => line.StartsWith("inotify wd:", StringComparison.Ordinal)));
+            }
+            catch (IOException)
+            {
+                // Closed since it was listed: it is no watch that stays.
+            }
+        }
+
+        Directory.Exists($"/proc/{A.Pid}/fdinfo").ShouldBeTrue();
+        watches.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task Watch_shows_what_no_call_caused()
     {
         string uid = await Pair.CreateAsync("watch-loss");
         using AsyncServerStreamingCall<WatchEvent> watch = A.Client.Watch(new WatchRequest { Uid = uid });
-        (await NextAsync(watch)).Status.Connected.ShouldBeTrue();
+        (await NextStatusAsync(watch)).Connected.ShouldBeTrue();
         await Pair.B.Client.DeleteAsync(new DeleteRequest { Volume = Ref(uid, 1) });
         await UntilAsync(watch, change => change.Status is { State: ReplicaState.Alone, SecondaryState: SecondaryState.Stale });
     }
@@ -140,6 +185,18 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
         using CancellationTokenSource limit = new(Tool.DefaultTimeout);
         (await watch.ResponseStream.MoveNext(limit.Token)).ShouldBeTrue();
         return watch.ResponseStream.Current;
+    }
+
+    /// <summary>Past the heartbeats.</summary>
+    private static async Task<VolumeStatus> NextStatusAsync(AsyncServerStreamingCall<WatchEvent> watch)
+    {
+        WatchEvent next = await NextAsync(watch);
+        while (next.Node is not null)
+        {
+            next = await NextAsync(watch);
+        }
+
+        return next.Status;
     }
 
     private static async Task UntilAsync(AsyncServerStreamingCall<WatchEvent> watch, Func<WatchEvent, bool> condition)

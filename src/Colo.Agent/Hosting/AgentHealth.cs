@@ -1,12 +1,13 @@
+using Colo.Agent.Cluster;
 using Colo.Agent.Pools;
 using Colo.Agent.Volumes;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Colo.Agent.Hosting;
 
-/// <summary>Ready: every pool takes a small write in time, and adoption is over. A faulted volume does not make the node unready: the
-/// others are served.</summary>
-public sealed class AgentHealth(PoolProbe pools, VolumeCatalog volumes) : IHealthCheck
+/// <summary>Ready: every pool takes a small write in time, adoption is over, and nobody else bears the node's name. A faulted volume does not
+/// make the node unready, the others are served; nor does an API server that is away.</summary>
+public sealed class AgentHealth(PoolProbe pools, VolumeCatalog volumes, NodeLease lease) : IHealthCheck
 {
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
@@ -14,6 +15,7 @@ public sealed class AgentHealth(PoolProbe pools, VolumeCatalog volumes) : IHealt
         return Task.FromResult(
             faults.Length > 0 ? HealthCheckResult.Unhealthy(string.Join("; ", faults))
             : !pools.IsHealthy ? HealthCheckResult.Unhealthy("pools are not probed yet")
+            : lease.State == NodeLeaseState.HeldByAnother ? HealthCheckResult.Unhealthy("another live agent has this node's name")
             : !volumes.IsAdopted ? HealthCheckResult.Unhealthy("volumes are being adopted")
             : HealthCheckResult.Healthy());
     }

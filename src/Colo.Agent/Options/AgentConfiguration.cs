@@ -26,19 +26,24 @@ public static class AgentConfiguration
         .. typeof(LimitOptions).GetProperties().Select(p => "Limits:" + p.Name),
     ];
 
+    /// <param name="configuration">Gets the sources.</param>
+    /// <param name="arguments">Of the command line.</param>
+    /// <param name="environment">The process's own where none is given.</param>
     /// <exception cref="ArgumentException">an argument that is no key, or has no value.</exception>
-    public static void AddAgentConfiguration(this IConfigurationBuilder configuration, IReadOnlyList<string> arguments)
+    public static void AddAgentConfiguration(
+        this IConfigurationBuilder configuration, IReadOnlyList<string> arguments, IDictionary? environment = null)
     {
+        environment ??= Environment.GetEnvironmentVariables();
         Dictionary<string, string?> fromArguments = FromArguments(arguments, out string? file);
         configuration.AddInMemoryCollection(Downward
-            .Select(d => KeyValuePair.Create(d.Key, Environment.GetEnvironmentVariable(d.Variable)))
+            .Select(d => KeyValuePair.Create(d.Key, environment[d.Variable] as string))
             .Where(d => d.Value is { Length: > 0 }));
         if (file is not null)
         {
             configuration.AddJsonFile(Path.GetFullPath(file), optional: false, reloadOnChange: false);
         }
 
-        configuration.AddInMemoryCollection(FromEnvironment(Environment.GetEnvironmentVariables()));
+        configuration.AddInMemoryCollection(FromEnvironment(environment));
         configuration.AddInMemoryCollection(fromArguments);
     }
 

@@ -30,7 +30,7 @@ public sealed class PrepareParser(AgentOptions options, ClusterAccess cluster)
         string pool = request.Pool.Length > 0 ? request.Pool : "default";
         Require(options.Pools.ContainsKey(pool), "pool", string.Join(", ", options.Pools.Keys.Order(StringComparer.Ordinal)), pool);
         bool kubernetes = request.Arbiter?.Kubernetes ?? false;
-        Require(!kubernetes || cluster.IsEnabled, "arbiter.kubernetes", "false: this agent was started without Kubernetes", true);
+        Require(!kubernetes || cluster.IsEnabled, "arbiter.kubernetes", "false: this agent was started without --kubernetes", true);
         string arbiter = kubernetes ? "" : request.Arbiter?.Directory is { Length: > 0 } given ? given : options.ArbiterDirectory;
         Require(kubernetes || Path.IsPathFullyQualified(arbiter), "arbiter.directory", "an absolute path (the agent has no default)", arbiter);
         long rate = request.Resync?.MaxBytesPerSecond ?? 0;

@@ -1,7 +1,6 @@
 using Colo.Agent.Hosting;
 using Colo.Blocks;
 using Colo.Linux;
-using Colo.Nbd;
 using Colo.Nbd.Client;
 using Colo.Nbd.Server;
 using Colo.Nbd.Wire;
@@ -30,11 +29,7 @@ public sealed class PrimaryService
     private readonly string uid;
     private readonly bool mayHaveInFlight;
     private readonly CancellationTokenSource closing = new();
-
-    /// <summary>Of the links before <see cref="link"/>; its own lock, for the change of links.</summary>
-    private readonly long[] formerForwards = new long[LatencyBuckets.Count];
-    private volatile NbdReplicationLink? link;
-    private volatile string attachFailure = "";
+    private readonly SecondaryLink link = new();
     private Task reattaching = Task.CompletedTask;
     private TimeSpan? promotedIn;
 
@@ -57,7 +52,7 @@ public sealed class PrimaryService
 
     public Api.LatchedError? Error => ApiMapping.ToApi(replica.GetError(term));
 
-    public VolumeCounters Counters => new(this, guest.Export.Metrics, news.Errors, Forwards(), news.Pauses);
+    public VolumeCounters Counters => new(this, guest.Export.Metrics, news.Errors, link.Latencies, news.Pauses);
 
     /// <summary>Opens the replica over <paramref name="below"/> and serves its guest; I/O is held until the arbiter has confirmed the
     /// term. Where it throws, <paramref name="below"/> stays the caller's.</summary>
@@ -116,7 +111,7 @@ public sealed class PrimaryService
         }
         catch (NbdClientException e)
         {
-            attachFailure = e.Message;
+            link.Failed(e.Message);
             if (e.Kind == NbdClientErrorKind.Tls)
             {
                 parts.Peers.Refused(PeerNames.Outgoing, peer.ReplicationAddress, e.Message);
@@ -173,9 +168,9 @@ public sealed class PrimaryService
         ServeState serving = replica.ServeState;
         status.State = below.State ?? StateOf(serving);
         status.SecondaryState = replica.Record is { } record ? ApiMapping.ToApi(record.SecondaryState) : Api.SecondaryState.Unspecified;
-        status.Connected = link is { Lost.IsCompleted: false } && serving == ServeState.Replicating;
+        status.Connected = link.IsUp && serving == ServeState.Replicating;
         status.RecordRevision = replica.Record?.Revision ?? 0;
-        status.AttachFailure = status.Connected ? "" : attachFailure.Length > 0 ? attachFailure : LossOf(link);
+        status.AttachFailure = status.Connected ? "" : link.Failure;
         status.Suspended = serving is ServeState.Confirming or ServeState.Waiting or ServeState.Suspended;
         status.SuspendedReason = status.Suspended ? replica.ServeReason : "";
         if (serving == ServeState.Fenced)
@@ -230,13 +225,7 @@ public sealed class PrimaryService
                 await replica.AttachSecondaryAsync(term, connected, mode, token);
             }
         });
-        lock (formerForwards)
-        {
-            Add(formerForwards, link);
-            link = connected;
-        }
-
-        attachFailure = "";
+        link.Attached(connected);
         memory.Update(known => known with { PeerGeneration = connected.PeerGeneration });
         log.Attached(uid, term.Value, connected.PeerNode, mode);
     }
@@ -301,8 +290,8 @@ public sealed class PrimaryService
             if (mode == ResyncMode.Full)
             {
                 await connected.DisposeAsync();
-                attachFailure = "its copy has lost writes since; it needs a full copy";
-                log.AttachFailed(uid, term.Value, peer.ReplicationAddress, attachFailure);
+                link.Failed("its copy has lost writes since; it needs a full copy");
+                log.AttachFailed(uid, term.Value, peer.ReplicationAddress, link.Failure);
                 await replica.DetachSecondaryAsync(term, closing.Token);
                 return true;
             }
@@ -312,34 +301,11 @@ public sealed class PrimaryService
         }
         catch (Exception e) when (e is NbdClientException or VolumeFaultException)
         {
-            attachFailure = e.Message;
+            link.Failed(e.Message);
             log.AttachFailed(uid, term.Value, peer.ReplicationAddress, e.Message);
             return false;
         }
     }
-
-    private long[] Forwards()
-    {
-        lock (formerForwards)
-        {
-            long[] all = [.. formerForwards];
-            Add(all, link);
-            return all;
-        }
-    }
-
-    private static void Add(long[] sum, NbdReplicationLink? of)
-    {
-        IReadOnlyList<long>? more = of?.Latencies;
-        for (int i = 0; more is not null && i < sum.Length; i++)
-        {
-            sum[i] += more[i];
-        }
-    }
-
-    /// <summary>Why the link that there was is no more.</summary>
-    private static string LossOf(NbdReplicationLink? former) =>
-        former is { Lost: { IsCompletedSuccessfully: true } lost } ? lost.Result : "";
 
     private Api.ReplicaState StateOf(ServeState serving) => (serving, replica.State) switch
     {

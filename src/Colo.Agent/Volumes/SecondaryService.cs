@@ -12,10 +12,6 @@ namespace Colo.Agent.Volumes;
 /// </summary>
 public sealed class SecondaryService
 {
-    /// <summary>A primary waits in its handshake for this answer, up to three times.</summary>
-    private static readonly TimeSpan RecordPatience = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(5);
-
     private readonly VolumeParts parts;
     private readonly ReplicaMemory memory;
     private readonly ReplicaPaths paths;
@@ -27,6 +23,7 @@ public sealed class SecondaryService
     private readonly Term term;
     private readonly string uid;
     private readonly Action<SecondaryService> becameStale;
+    private readonly LeftBehind leftBehind;
     private readonly CancellationTokenSource closing = new();
     private NbdExport? export;
     private NbdExport? plain;
@@ -46,6 +43,7 @@ public sealed class SecondaryService
     {
         (this.parts, this.memory, this.paths, this.news) = (parts, memory, paths, news);
         (this.disk, this.replica, this.vmView, this.becameStale) = (disk, replica, vmView, becameStale);
+        leftBehind = new(parts, memory);
         uid = memory.Current.Spec.Uid;
         term = new(memory.Current.Spec.Term);
         log = parts.Logs.CreateLogger<SecondaryService>();
@@ -299,33 +297,16 @@ public sealed class SecondaryService
     /// <summary>Until a primary is back, or the record says that this copy misses writes.</summary>
     private async Task WatchForStaleAsync()
     {
-        try
+        if (await leftBehind.WaitAsync(IsStaleAsync, () => IsConnected, closing.Token))
         {
-            TimeSpan pause = TimeSpan.FromMilliseconds(parts.Options.Limits.RetryMilliseconds);
-            do
-            {
-                if (await IsStaleAsync(closing.Token))
-                {
-                    becameStale(this);
-                    return;
-                }
-
-                // Nobody waits for this: Start asks again by itself. A node's death must not turn into a load on the API server.
-                await Task.Delay(pause, parts.Time, closing.Token);
-                pause = pause + pause < LongestLook ? pause + pause : LongestLook;
-            }
-            while (!IsConnected);
-        }
-        catch (OperationCanceledException)
-        {
-            // Closed meanwhile.
+            becameStale(this);
         }
     }
 
-    /// <summary>Lost its primary, and the record says that it misses writes: forwards onto its disk would mix with a buffer that is the
-    /// view of an older moment. A copy that is being filled has no such view, and may go on.</summary>
+    /// <summary>Lost its primary, and the record says that it misses writes. A copy that is being filled has no view to lose, and may go
+    /// on.</summary>
     private async ValueTask<bool> IsStaleAsync(CancellationToken token) =>
-        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && await IsLeftBehindAsync(token);
+        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && await leftBehind.AskAsync(token);
 
     private async Task StopServingAsync()
     {
@@ -340,29 +321,6 @@ public sealed class SecondaryService
         }
 
         (export, plain) = (null, null);
-    }
-
-    /// <summary>By the record alone; without an answer, the copy is kept. A record of a newer term that names this node as primary is
-    /// the failover that will soon ask for this very copy.</summary>
-    private async Task<bool> IsLeftBehindAsync(CancellationToken token)
-    {
-        ReplicaSpec spec = memory.Current.Spec;
-        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(token);
-        limit.CancelAfter(RecordPatience);
-        try
-        {
-            Api.VolumeRecord? record = await parts.Records.Of(spec).ReadAsync(limit.Token);
-            return record is not null
-                && record.Primary != parts.Options.NodeName
-                && (record.Term != spec.Term
-                    || record.Secondary != parts.Options.NodeName
-                    || record.SecondaryState != Api.SecondaryState.InSync);
-        }
-        catch (Exception e) when (e is IOException or InvalidDataException
-            || (e is OperationCanceledException && !token.IsCancellationRequested))
-        {
-            return false;
-        }
     }
 
     private static async Task Calling(Func<Task> call)

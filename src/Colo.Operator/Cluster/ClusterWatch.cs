@@ -26,7 +26,7 @@ public sealed class ClusterWatch : IDisposable
     {
         this.feed = feed;
         this.queue = queue;
-        IReadOnlyList<string?> namespaces = options.WatchNamespaces.Count == 0 ? [null] : options.WatchNamespaces;
+        IReadOnlyList<string> namespaces = options.WatchNamespaces.Count == 0 ? [""] : options.WatchNamespaces;
         volumes = [.. namespaces.Select(ns =>
             new Informer<ReplicatedVolume>(api, ResourceVolumes.Type, new InformerOptions { Namespace = ns }, time, logs.CreateLogger<Informer<ReplicatedVolume>>()))];
         leases = new(
@@ -58,10 +58,7 @@ public sealed class ClusterWatch : IDisposable
 
     public ObjectKey? VolumeOfUid(string uid) => index.OfUid(uid);
 
-    public V1Node? Node(string name) => nodes.Get(new ObjectKey("", name))?.Value;
-
-    /// <summary>Cordoned, or gone from the cluster: a place to leave, not to go to.</summary>
-    public bool IsCordoned(string node) => Node(node)?.Spec?.Unschedulable == true;
+    public IReadOnlyList<Resource<V1Node>> Nodes => nodes.List();
 
     /// <summary>The names of all nodes that ever had a Lease here, for finalizers that carry a shortened name.</summary>
     public IEnumerable<string> KnownNodes => leases.List().Select(l => l.Value.Spec?.HolderIdentity).Concat(nodes.List().Select(n => n.Metadata.Name)).OfType<string>();

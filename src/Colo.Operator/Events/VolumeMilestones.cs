@@ -1,4 +1,5 @@
 using Colo.Api;
+using Colo.Operator.Status;
 
 namespace Colo.Operator.Events;
 
@@ -22,6 +23,10 @@ public static class VolumeMilestones
             .. Errors(before, now),
         ];
     }
+
+    /// <summary>An operator that takes over in the middle of a switchover finds what it was in the condition's reason.</summary>
+    public static bool WasSwitchingOver(ReplicatedVolumeStatus before) =>
+        before.Conditions.Any(c => c is { Type: ConditionType.FailoverInProgress, Status: "True", Reason: "SwitchingOver" });
 
     private static IEnumerable<VolumeNotice> Provisioning(ReplicatedVolumeStatus before, ReplicatedVolumeStatus now)
     {
@@ -78,7 +83,18 @@ public static class VolumeMilestones
             yield return new(NoticeReason.Degraded, now.Message, IsWarning: true);
         }
 
-        if (!Holds(before, ConditionType.StorageFull) && now.Conditions.FirstOrDefault(c => c.Type == ConditionType.StorageFull) is { Status: "True" } full)
+        if (Condition(now, ConditionType.Protected) is { Reason: UnreachableAgents.Reason } unreachable
+            && Condition(before, ConditionType.Protected)?.Reason != UnreachableAgents.Reason)
+        {
+            yield return new(NoticeReason.AgentUnreachable, unreachable.Message, IsWarning: true);
+        }
+
+        if (Condition(now, ConditionType.SpecApplied) is { Status: "False" } refused && Condition(before, ConditionType.SpecApplied)?.Status != "False")
+        {
+            yield return new(NoticeReason.InvalidSpec, refused.Message, IsWarning: true);
+        }
+
+        if (!Holds(before, ConditionType.StorageFull) && Condition(now, ConditionType.StorageFull) is { Status: "True" } full)
         {
             yield return new(NoticeReason.BufferPressure, full.Message, IsWarning: true);
         }
@@ -103,6 +119,7 @@ public static class VolumeMilestones
         where error.Number > 0 && !before.Errors.Any(e => (e.Node, e.Number) == (error.Node, error.Number))
         select new VolumeNotice(NoticeReason.ReplicationError, $"error {error.Number} {error.Name} on {error.Node}: {error.Message}", IsWarning: true);
 
-    private static bool Holds(ReplicatedVolumeStatus status, string type) =>
-        status.Conditions.FirstOrDefault(c => c.Type == type)?.Status == "True";
+    private static bool Holds(ReplicatedVolumeStatus status, string type) => Condition(status, type)?.Status == "True";
+
+    private static VolumeCondition? Condition(ReplicatedVolumeStatus status, string type) => status.Conditions.FirstOrDefault(c => c.Type == type);
 }

@@ -24,7 +24,7 @@ public sealed class KubeVirtQuiesce(IKubernetes api, ILogger<KubeVirtQuiesce> lo
             ?? throw new QuiesceException($"checkpoint.quiesce is GuestAgent, but neither a label nor an annotation {InstanceKey} names the virtual machine");
         string path = $"apis/subresources.kubevirt.io/v1/namespaces/{Uri.EscapeDataString(volume.Metadata.Namespace)}/virtualmachineinstances/{Uri.EscapeDataString(instance)}";
         await PutAsync($"{path}/freeze", $$"""{"unfreezeTimeout":"{{ThawsItself.TotalSeconds:0}}s"}""", instance, token);
-        return new Frozen(this, $"{path}/unfreeze", instance);
+        return new Frozen(this, log, $"{path}/unfreeze", instance);
     }
 
     public static string? InstanceOf(ObjectMetadata metadata) =>
@@ -40,7 +40,7 @@ public sealed class KubeVirtQuiesce(IKubernetes api, ILogger<KubeVirtQuiesce> lo
         };
         try
         {
-            Kubernetes client = (Kubernetes)api;
+            k8s.Kubernetes client = (k8s.Kubernetes)api;
             if (client.Credentials is not null)
             {
                 await client.Credentials.ProcessHttpRequestAsync(request, bound.Token);
@@ -60,7 +60,7 @@ public sealed class KubeVirtQuiesce(IKubernetes api, ILogger<KubeVirtQuiesce> lo
         }
     }
 
-    private sealed class Frozen(KubeVirtQuiesce owner, string path, string instance) : IAsyncDisposable
+    private sealed class Frozen(KubeVirtQuiesce owner, ILogger log, string path, string instance) : IAsyncDisposable
     {
         public async ValueTask DisposeAsync()
         {
@@ -71,7 +71,7 @@ public sealed class KubeVirtQuiesce(IKubernetes api, ILogger<KubeVirtQuiesce> lo
             }
             catch (QuiesceException e)
             {
-                owner.log.NotThawed(instance, ThawsItself.TotalSeconds, e.Message);
+                log.NotThawed(instance, ThawsItself.TotalSeconds, e.Message);
             }
         }
     }

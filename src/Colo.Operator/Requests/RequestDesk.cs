@@ -17,22 +17,26 @@ namespace Colo.Operator.Requests;
 internal sealed class RequestDesk(IKubernetes api, VolumeNotices notices, TimeProvider time, ILogger<RequestDesk> log)
 {
     /// <summary>What cannot be done at this moment may be in a few seconds: an operator that just started has not heard every agent yet.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    private readonly ResourceClient<ReplicatedVolume> volumes = new(api, ResourceVolumes.Type);
+    /// <summary>While a request waits.</summary>
+    public static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+
+    private readonly ResourceClient<ReplicatedVolume> volumes = new(api, ResourceVolumes.Type, time);
 
     /// <summary>What a round settled, as far as a person asked for it and it is final.</summary>
     public IReadOnlyList<JudgedRequest> Judge(
-        VolumeSession session, VolumeRequests requests, SwitchoverCause cause, IReadOnlyList<SettledRequest> settled)
+        VolumeSession session, VolumeRequests requests, IReadOnlyList<SettledRequest> settled)
     {
         List<JudgedRequest> judged = [.. requests.Unreadable];
         foreach (SettledRequest one in settled)
         {
             (string name, string? value) = one.Verb switch
             {
-                RequestVerb.Switchover => (RequestName.Switchover, cause == SwitchoverCause.Request ? requests.SwitchOverTo : null),
+                RequestVerb.Switchover => (RequestName.Switchover, requests.SwitchOverTo),
                 RequestVerb.Failover => (RequestName.Failover, requests.Failover is { } f ? $"{f.OfTerm}/{f.ForceUid}" : null),
                 RequestVerb.Checkpoint => (RequestName.Checkpoint, requests.Checkpoint),
+                RequestVerb.Resync => (RequestName.Resync, requests.Resync),
                 _ => throw new InvalidOperationException($"no request {one.Verb}"),
             };
             if (value is null || judged.Any(j => j.Name == name))
@@ -49,20 +53,20 @@ internal sealed class RequestDesk(IKubernetes api, VolumeNotices notices, TimePr
         return judged;
     }
 
-    public ReplicatedVolumeStatus Note(ReplicatedVolumeStatus status, RequestStatus? last, IReadOnlyList<JudgedRequest> judged) =>
-        status with { LastRequest = judged is [.., var latest] ? ToStatus(latest) : last };
+    public ReplicatedVolumeStatus Note(ReplicatedVolumeStatus status, IReadOnlyList<JudgedRequest> judged) =>
+        judged is [.., var latest] ? status with { LastRequest = ToStatus(latest) } : status;
 
     /// <summary>After the status says so.</summary>
-    public async Task CloseAsync(VolumeSession session, Resource<ReplicatedVolume> volume, IReadOnlyList<JudgedRequest> judged, CancellationToken token)
+    public async Task CloseAsync(VolumeSession session, IReadOnlyList<JudgedRequest> judged, CancellationToken token)
     {
         foreach (JudgedRequest request in judged)
         {
             bool done = request.Outcome == RequestOutcome.Fulfilled;
-            log.RequestSettled(volume.Key.ToString(), request.Name, request.Outcome.ToString(), request.Message);
-            notices.Tell(volume, new(
+            log.RequestSettled(session.Volume.Key.ToString(), request.Name, request.Outcome.ToString(), request.Message);
+            notices.Tell(session.Volume, new(
                 done ? NoticeReason.RequestFulfilled : NoticeReason.RequestRefused, $"{request.Name}: {request.Message}", IsWarning: !done));
             session.Waiting = null;
-            session.Wrote(await RemoveAsync(volume, RequestAnnotation.Of(request.Name), token));
+            session.Wrote(await RemoveAsync(session.Volume, RequestAnnotation.Of(request.Name), token));
         }
     }
 

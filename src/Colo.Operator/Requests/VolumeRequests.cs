@@ -77,6 +77,15 @@ public sealed record VolumeRequests
         };
     }
 
+    public VolumeIntent ToIntent(bool isBeingDeleted) => new()
+    {
+        SwitchOverTo = SwitchOverTo,
+        Failover = Failover,
+        Checkpoint = Checkpoint is not null,
+        Resync = Resync,
+        Delete = isBeingDeleted,
+    };
+
     private static FailoverRequest? ReadFailover(string term, string? acceptedUid, List<JudgedRequest> unreadable)
     {
         if (long.TryParse(term, NumberStyles.None, CultureInfo.InvariantCulture, out long ofTerm) && ofTerm > 0)

@@ -1,7 +1,9 @@
 using Colo.Api;
+using Colo.Control;
 using Colo.Kubernetes;
 using Colo.Operator.Cluster;
 using Colo.Operator.Events;
+using Colo.Operator.Metrics;
 using Colo.Operator.Volumes;
 using k8s;
 
@@ -22,28 +24,30 @@ internal sealed class StatusPublisher
     private readonly StatusWriter<ReplicatedVolume> writer;
     private readonly VolumeSessions sessions;
     private readonly VolumeNotices notices;
+    private readonly VolumeMetrics metrics;
     private readonly TimeProvider time;
     private readonly ILogger<StatusPublisher> log;
 
-    public StatusPublisher(IKubernetes api, VolumeSessions sessions, VolumeNotices notices, TimeProvider time, ILogger<StatusPublisher> log)
+    public StatusPublisher(IKubernetes api, VolumeSessions sessions, VolumeNotices notices, VolumeMetrics metrics, TimeProvider time,
+        ILogger<StatusPublisher> log)
     {
         HashSet<string> foreign = ["term", "currentPrimary", "currentSecondary", "secondaryState", "recordRevision"];
         writer = new(api, ResourceVolumes.Type, new StatusWriterOptions { ForeignFields = foreign }, time);
         this.sessions = sessions;
         this.notices = notices;
+        this.metrics = metrics;
         this.time = time;
         this.log = log;
     }
 
+    /// <param name="plan">Null: nothing could be decided.</param>
     /// <returns>False: it had to be written and was not; decide again.</returns>
-    public async Task<bool> PublishAsync(
-        VolumeSession session, Resource<ReplicatedVolume> seen, ReplicatedVolumeStatus now, bool switchingOver, CancellationToken token)
+    public async Task<bool> PublishAsync(VolumeSession session, ReplicatedVolumeStatus now, VolumePlan? plan, CancellationToken token)
     {
-        ReplicatedVolumeStatus before = session.Published ?? seen.Value.Status ?? new ReplicatedVolumeStatus();
-        bool isNews = session.Published is null ? seen.Value.Status is null || StatusEssence.Differs(before, now) : StatusEssence.Differs(before, now);
+        ReplicatedVolumeStatus before = session.Before;
+        bool isNews = session.Volume.Value.Status is null || StatusEssence.Differs(before, now);
         if (!isNews && !(CountersAreDue(session) && StatusEssence.DiffersAtAll(before, now)))
         {
-            session.Published ??= before;
             return true;
         }
 
@@ -51,7 +55,7 @@ internal sealed class StatusPublisher
         bound.CancelAfter(WriteBound);
         try
         {
-            StatusWriteResult<ReplicatedVolume> result = await writer.WriteAsync(seen, now, bound.Token);
+            StatusWriteResult<ReplicatedVolume> result = await writer.WriteAsync(session.Volume, now, bound.Token);
             session.Wrote(result.Latest);
             if (result.Outcome is StatusWriteOutcome.Outdated or StatusWriteOutcome.Gone)
             {
@@ -60,18 +64,27 @@ internal sealed class StatusPublisher
         }
         catch (Exception e) when (e is ApiException || (e is OperationCanceledException && !token.IsCancellationRequested))
         {
-            log.StatusNotWritten(seen.Key.ToString(), e.Message);
+            log.StatusNotWritten(session.Volume.Key.ToString(), e.Message);
             return false;
         }
 
         session.Published = now;
         session.PublishedAt = time.GetTimestamp();
+        Tell(session, before, now, plan);
+        return true;
+    }
+
+    private void Tell(VolumeSession session, ReplicatedVolumeStatus before, ReplicatedVolumeStatus now, VolumePlan? plan)
+    {
+        bool switchingOver = plan?.Switchover is not null || VolumeMilestones.WasSwitchingOver(before);
         foreach (VolumeNotice notice in VolumeMilestones.Between(before, now, switchingOver))
         {
-            notices.Tell(seen, notice);
+            notices.Tell(session.Volume, notice);
+            if (notice.Reason == NoticeReason.SwitchedOver)
+            {
+                metrics.SwitchedOver(session.Volume.Key);
+            }
         }
-
-        return true;
     }
 
     private bool CountersAreDue(VolumeSession session)

@@ -14,14 +14,10 @@ internal sealed class RoundRecordStore(IVolumeRecordStore truth) : IVolumeRecord
 
     public string Location => truth.Location;
 
-    /// <summary>The record goes with its object: asked to delete it, the driver says that no replica is left.</summary>
-    public bool IsForgotten { get; private set; }
-
     public void Begin(VolumeRecord? seen)
     {
         copy = seen;
         mayAnswerFromCopy = true;
-        IsForgotten = false;
     }
 
     public Task<VolumeRecord?> ReadAsync(CancellationToken token)
@@ -40,9 +36,6 @@ internal sealed class RoundRecordStore(IVolumeRecordStore truth) : IVolumeRecord
     public Task<RecordChange> TryReplaceAsync(VolumeRecord expected, VolumeRecord next, CancellationToken token) =>
         truth.TryReplaceAsync(expected, next, token);
 
-    public Task DeleteAsync(CancellationToken token)
-    {
-        IsForgotten = true;
-        return Task.CompletedTask;
-    }
+    /// <summary>The record goes with its object: until the last finalizer is off, whoever deletes a replica must know its term.</summary>
+    public Task DeleteAsync(CancellationToken token) => Task.CompletedTask;
 }

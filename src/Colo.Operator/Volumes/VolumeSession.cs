@@ -11,7 +11,7 @@ namespace Colo.Operator.Volumes;
 internal sealed class VolumeSession(string uid, VolumeDriver driver, RoundRecordStore record)
 {
     private Resource<ReplicatedVolume>? informed;
-    private Resource<ReplicatedVolume>? written;
+    private Resource<ReplicatedVolume>? newest;
 
     public string Uid => uid;
 
@@ -31,20 +31,27 @@ internal sealed class VolumeSession(string uid, VolumeDriver driver, RoundRecord
     /// <summary>When the primary that a failover replaces was last heard of.</summary>
     public long? FailoverBegan { get; set; }
 
-    /// <summary>Said once: a fault of the spec, an agent that cannot be reached, a replica of another volume.</summary>
+    /// <summary>What was said once and is not said again: replicas of other volumes, unreachable agents.</summary>
     public HashSet<string> Told { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>The newest object known: what the informer shows, unless our own write was answered since it last changed.</summary>
-    public Resource<ReplicatedVolume> Newest(Resource<ReplicatedVolume> fromInformer)
+    /// <summary>As last logged.</summary>
+    public string? Situation { get; set; }
+
+    /// <summary>The newest object known: what the informer showed, unless a write of ours was answered since.</summary>
+    public Resource<ReplicatedVolume> Volume => newest ?? throw new InvalidOperationException("no round has begun");
+
+    /// <summary>The status that a new one is compared with.</summary>
+    public ReplicatedVolumeStatus Before => Published ?? Volume.Value.Status ?? new ReplicatedVolumeStatus();
+
+    public void Begin(Resource<ReplicatedVolume> fromInformer)
     {
+        // The informer may lag behind our own write; once it moves it shows that write, or a later one.
         if (!ReferenceEquals(informed, fromInformer))
         {
             informed = fromInformer;
-            written = null;
+            newest = fromInformer;
         }
-
-        return written ?? fromInformer;
     }
 
-    public void Wrote(Resource<ReplicatedVolume>? latest) => written = latest ?? written;
+    public void Wrote(Resource<ReplicatedVolume>? latest) => newest = latest ?? newest;
 }

@@ -16,63 +16,55 @@ internal sealed class VolumeTeardown(IKubernetes api, VolumeNotices notices, Tim
     private readonly FinalizerPatcher<ReplicatedVolume> patcher = new(api, ResourceVolumes.Type, time);
 
     /// <returns>False: the object is gone or being deleted; no side effect may follow.</returns>
-    public async Task<bool> HoldAsync(VolumeSession session, Resource<ReplicatedVolume> volume, IEnumerable<string> nodes, CancellationToken token)
+    public async Task<bool> HoldAsync(VolumeSession session, IEnumerable<string> nodes, CancellationToken token)
     {
         foreach (string finalizer in nodes.Select(VolumeFinalizers.OfNode).Prepend(VolumeFinalizers.Operator))
         {
-            if (volume.Metadata.Finalizers?.Contains(finalizer) == true)
+            if (session.Volume.Metadata.Finalizers?.Contains(finalizer) == true)
             {
                 continue;
             }
 
-            if (await patcher.AddAsync(volume, finalizer, token) is not { } changed)
+            if (await patcher.AddAsync(session.Volume, finalizer, token) is not { } changed)
             {
                 return false;
             }
 
-            volume = changed;
             session.Wrote(changed);
         }
 
         return true;
     }
 
-    /// <summary>After a round of a deletion.</summary>
-    public async Task LetGoAsync(VolumeSession session, Resource<ReplicatedVolume> volume, IReadOnlyCollection<string> holders, RoundResult round, CancellationToken token)
+    /// <summary>After a round: nodes that hold nothing any more hold the volume no longer.</summary>
+    public async Task LetGoAsync(VolumeSession session, RoundResult round, CancellationToken token)
     {
-        Resource<ReplicatedVolume>? now = volume;
-        foreach (string node in round.Deleted)
+        string[] named = session.Volume.IsBeingDeleted || round.Seen.Record is not { } record ? [] : [record.Primary, record.Secondary];
+        foreach (string node in round.Deleted.Except(named, StringComparer.Ordinal))
         {
-            now = await RemoveAsync(session, now, VolumeFinalizers.OfNode(node), token);
+            await RemoveAsync(session, VolumeFinalizers.OfNode(node), token);
         }
 
-        // The driver forgets the record once every node has deleted its replica or is dead for longer than the grace period.
-        bool isOver = session.Record.IsForgotten || (round is { Plan: not null, Seen.Record: null } && holders.Count == 0);
-        if (!isOver)
+        if (!round.IsDeleted || !session.Volume.IsBeingDeleted)
         {
             return;
         }
 
-        foreach (string node in holders.Except(round.Deleted, StringComparer.Ordinal))
+        foreach (string node in round.Plan?.Deletion?.GivenUp ?? [])
         {
-            TellWhatIsLeft(volume, node, round);
-            now = await RemoveAsync(session, now, VolumeFinalizers.OfNode(node), token);
+            TellWhatIsLeft(session.Volume, node, round);
+            await RemoveAsync(session, VolumeFinalizers.OfNode(node), token);
         }
 
-        await RemoveAsync(session, now, VolumeFinalizers.Operator, token);
+        await RemoveAsync(session, VolumeFinalizers.Operator, token);
     }
 
-    private async Task<Resource<ReplicatedVolume>?> RemoveAsync(
-        VolumeSession session, Resource<ReplicatedVolume>? volume, string finalizer, CancellationToken token)
+    private async Task RemoveAsync(VolumeSession session, string finalizer, CancellationToken token)
     {
-        if (volume?.Metadata.Finalizers?.Contains(finalizer) != true)
+        if (session.Volume.Metadata.Finalizers?.Contains(finalizer) == true)
         {
-            return volume;
+            session.Wrote(await patcher.RemoveAsync(session.Volume, finalizer, token));
         }
-
-        Resource<ReplicatedVolume>? changed = await patcher.RemoveAsync(volume, finalizer, token);
-        session.Wrote(changed);
-        return changed;
     }
 
     private void TellWhatIsLeft(Resource<ReplicatedVolume> volume, string node, RoundResult round)

@@ -1,10 +1,8 @@
-using Colo.AgentApi;
 using Colo.Api;
 using Colo.Control;
 using Colo.Driver;
 using Colo.Kubernetes;
 using Colo.Operator.Cluster;
-using Colo.Operator.Events;
 using Colo.Operator.Metrics;
 using Colo.Operator.Quiesce;
 using Colo.Operator.Requests;
@@ -18,21 +16,21 @@ namespace Colo.Operator.Volumes;
 /// </summary>
 internal sealed class VolumeWorker(
     ClusterWatch cluster,
+    NodeBoard nodes,
     VolumeSessions sessions,
-    CandidateNodes candidates,
     StatusPublisher publisher,
     VolumeTeardown teardown,
     RequestDesk desk,
-    VolumeNotices notices,
     QuiescedCheckpoint quiesce,
+    RoundReport report,
     VolumeMetrics metrics,
-    TimeProvider time,
-    ILogger<VolumeWorker> log) : IReconciler
+    TimeProvider time) : IReconciler
 {
-    private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(100);
+    /// <summary>Of an agent's Lease.</summary>
+    private static readonly TimeSpan RenewsWithin = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan NotAnsweringFor = TimeSpan.FromSeconds(5);
 
-    /// <summary>For what nobody announces: a change of a spec that cannot be worked on is announced.</summary>
-    private static readonly TimeSpan Seldom = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(50);
 
     public async ValueTask<ReconcileResult> ReconcileAsync(ObjectKey key, CancellationToken token)
     {
@@ -44,63 +42,51 @@ internal sealed class VolumeWorker(
         }
 
         VolumeSession session = sessions.Of(informed);
-        Resource<ReplicatedVolume> volume = session.Newest(informed);
-        if (volume.IsBeingDeleted && volume.Metadata.Finalizers?.Any(VolumeFinalizers.IsOurs) != true)
+        session.Begin(informed);
+        if (session.Volume.IsBeingDeleted && session.Volume.Metadata.Finalizers?.Any(VolumeFinalizers.IsOurs) != true)
         {
             return ReconcileResult.Done;
         }
 
-        if (!volume.IsBeingDeleted && SpecCheck.Fault(volume.Value.Spec, Replicas(session.Uid)) is { } fault)
-        {
-            return await RefuseAsync(session, volume, fault, token);
-        }
-
-        session.Told.Remove(NoticeReason.InvalidSpec);
-        return await WorkAsync(session, volume, token);
-    }
-
-    private async Task<ReconcileResult> WorkAsync(VolumeSession session, Resource<ReplicatedVolume> volume, CancellationToken token)
-    {
-        VolumeRequests requests = VolumeRequests.Read(volume.Value.Metadata.Annotations);
-        VolumeWishes wishes = VolumeWishes.Of(volume.Value, volume.IsBeingDeleted, requests, cluster.IsCordoned);
-        IReadOnlyList<string> holders = VolumeFinalizers.NodesOf(volume.Metadata.Finalizers, cluster.KnownNodes);
-        await using QuiescedCheckpoint.Window window = quiesce.Open(volume);
-        session.Record.Begin(SeenRecord.Of(volume));
-        Task Decided(RoundDecision decision, CancellationToken t) => PrepareAsync(session, volume, decision, window, t);
-        RoundResult round;
         try
         {
-            round = await session.Driver.RoundAsync(
-                new RoundRequest(volume.Value, wishes.Intent)
-                {
-                    Holders = volume.IsBeingDeleted || volume.Value.Status?.Term > 0 ? holders : candidates.Of(volume.Value.Spec),
-                    Decided = Decided,
-                },
-                token);
+            return await WorkAsync(session, token);
         }
-        catch (Exception e) when (e is RoundOutdatedException or PlacementException)
+        catch (RoundOutdatedException)
         {
-            return await WaitAsync(session, volume, e, token);
+            return ReconcileResult.After(Soon);
         }
+    }
 
-        return await FinishAsync(session, volume, requests, wishes, holders, round, token);
+    private async Task<ReconcileResult> WorkAsync(VolumeSession session, CancellationToken token)
+    {
+        VolumeRequests requests = VolumeRequests.Read(session.Volume.Value.Metadata.Annotations);
+        await using QuiescedCheckpoint.Window window = quiesce.Open(session.Volume);
+        session.Record.Begin(SeenRecord.Of(session.Volume));
+        RoundResult round = await session.Driver.RoundAsync(
+            new RoundRequest(session.Volume.Value, requests.ToIntent(session.Volume.IsBeingDeleted))
+            {
+                Holders = VolumeFinalizers.NodesOf(session.Volume.Metadata.Finalizers, cluster.KnownNodes),
+                Candidates = nodes.Facts(),
+                Decided = (decision, t) => PrepareAsync(session, decision, window, t),
+            },
+            token);
+        return await FinishAsync(session, requests, round, token);
     }
 
     /// <summary>Before the first side effect of a round: whoever deletes the volume from here on has to wait for it to be undone.</summary>
-    private async Task PrepareAsync(
-        VolumeSession session, Resource<ReplicatedVolume> volume, RoundDecision decision, QuiescedCheckpoint.Window window, CancellationToken token)
+    private async Task PrepareAsync(VolumeSession session, RoundDecision decision, QuiescedCheckpoint.Window window, CancellationToken token)
     {
-        metrics.Follow(session, volume.Key, decision);
         bool acts = decision.Plan.Actions.Count > 0;
-        if (acts && !volume.IsBeingDeleted && !await teardown.HoldAsync(session, volume, decision.Nodes, token))
+        if (acts && !session.Volume.IsBeingDeleted && !await teardown.HoldAsync(session, decision.Nodes, token))
         {
             throw new RoundOutdatedException("it is being deleted");
         }
 
-        bool published = await publisher.PublishAsync(
-            session, session.Latest(volume), Complete(session, volume.Value, decision.Status, decision.Seen), decision.Plan, token);
+        metrics.Follow(session, decision);
+        bool published = await publisher.PublishAsync(session, Complete(session, decision.Status, decision.Seen), decision.Plan, token);
 
-        // A takeover does not wait for a status to be told.
+        // A takeover does not wait for its status to be told.
         if (!published && acts && decision.Plan.Phase != VolumePhase.FailingOver)
         {
             throw new RoundOutdatedException("the volume changed meanwhile");
@@ -109,127 +95,50 @@ internal sealed class VolumeWorker(
         await window.FreezeForAsync(decision.Plan, token);
     }
 
-    private async Task<ReconcileResult> FinishAsync(
-        VolumeSession session, Resource<ReplicatedVolume> volume, VolumeRequests requests, VolumeWishes wishes, IReadOnlyList<string> holders,
-        RoundResult round, CancellationToken token)
+    private async Task<ReconcileResult> FinishAsync(VolumeSession session, VolumeRequests requests, RoundResult round, CancellationToken token)
     {
-        volume = session.Latest(volume);
-        Report(session, volume, round);
-        if (round.Plan is null)
+        report.Tell(session, round);
+        await teardown.LetGoAsync(session, round, token);
+        if (session.Volume.IsBeingDeleted)
         {
-            await publisher.PublishAsync(session, volume, Complete(session, volume.Value, round.Status, round.Seen), null, token);
             return ReconcileResult.After(round.RequeueAfter);
         }
 
-        if (volume.IsBeingDeleted)
+        IReadOnlyList<JudgedRequest> judged = desk.Judge(session, requests, round.Settled);
+        if (round.Plan is null || judged.Count > 0)
         {
-            await teardown.LetGoAsync(session, volume, holders, round, token);
-        }
-
-        IReadOnlyList<JudgedRequest> judged = desk.Judge(session, requests, wishes.Cause, round.Settled);
-        if (judged.Count > 0)
-        {
-            ReplicatedVolumeStatus status = Complete(session, volume.Value, round.Status, round.Seen);
-            if (!await publisher.PublishAsync(session, volume, desk.Note(status, judged), round.Plan, token))
+            ReplicatedVolumeStatus status = desk.Note(Complete(session, round.Status, round.Seen), judged);
+            bool published = await publisher.PublishAsync(session, status, round.Plan, token);
+            if (published && judged.Count > 0)
             {
-                return ReconcileResult.After(Soon);
+                await desk.CloseAsync(session, judged, token);
             }
 
-            await desk.CloseAsync(session, session.Latest(volume), judged, token);
-            return ReconcileResult.After(Soon);
+            return ReconcileResult.After(judged.Count > 0 ? Soon : round.RequeueAfter);
         }
 
-        TimeSpan next = session.Waiting is not null && round.RequeueAfter > RequestDesk.Patience ? RequestDesk.Patience : round.RequeueAfter;
+        // What is asked of an unready volume is judged again before it is refused.
+        TimeSpan next = session.Waiting is not null && round.RequeueAfter > RequestDesk.LookAgain ? RequestDesk.LookAgain : round.RequeueAfter;
         return ReconcileResult.After(next);
     }
 
-    private async Task<ReconcileResult> RefuseAsync(VolumeSession session, Resource<ReplicatedVolume> volume, string fault, CancellationToken token)
+    /// <summary>What the driver does not know of: the last request, and why agents cannot be reached.</summary>
+    private ReplicatedVolumeStatus Complete(VolumeSession session, ReplicatedVolumeStatus status, VolumeObservation seen)
     {
-        string message = $"nothing is done for this volume, not even a failover, until its spec is corrected: {fault}";
-        ReplicatedVolumeStatus before = volume.Value.Status ?? new ReplicatedVolumeStatus();
-        await publisher.PublishAsync(session, volume, RefusedStatus.InvalidSpec(before, message), null, token);
-        if (session.Told.Add(NoticeReason.InvalidSpec))
-        {
-            log.SpecRefused(volume.Key.ToString(), fault);
-            notices.Tell(volume, new(NoticeReason.InvalidSpec, message, IsWarning: true));
-        }
-
-        return ReconcileResult.After(Seldom);
+        string[] faults = [.. seen.Sights.Values.OrderBy(s => s.Node, StringComparer.Ordinal).Select(Unreachable).OfType<string>()];
+        return UnreachableAgents.Note(status, faults) with { LastRequest = session.Before.LastRequest };
     }
 
-    /// <summary>It cannot be worked on at this moment.</summary>
-    private async Task<ReconcileResult> WaitAsync(VolumeSession session, Resource<ReplicatedVolume> volume, Exception why, CancellationToken token)
+    /// <summary>An agent that renews its Lease and cannot be talked to: not dead, and not for the failure detector, but for a person.</summary>
+    private string? Unreachable(AgentSight sight)
     {
-        if (why is not PlacementException)
+        if (sight.Answers || sight.SilentFor > RenewsWithin || time.GetUtcNow() - (sight.LastSeen ?? default) < NotAnsweringFor)
         {
-            return ReconcileResult.After(Soon);
+            return null;
         }
 
-        ReplicatedVolumeStatus status = (volume.Value.Status ?? new ReplicatedVolumeStatus()) with { Phase = VolumePhase.Pending };
-        await publisher.PublishAsync(session, volume, RefusedStatus.NoPlace(status, why.Message), null, token);
-        return ReconcileResult.After(TimeSpan.FromSeconds(2));
+        return cluster.Agents.Describe(sight.Node).Fault is { } fault ? $"{sight.Node}: {fault}" : null;
     }
-
-    /// <summary>What the driver does not know of: the last request, the placement taken up, agents that cannot be reached.</summary>
-    private ReplicatedVolumeStatus Complete(VolumeSession session, ReplicatedVolume volume, ReplicatedVolumeStatus status, VolumeObservation seen)
-    {
-        ReplicatedVolumeStatus before = session.Published ?? volume.Status ?? new ReplicatedVolumeStatus();
-        string[] faults = [.. seen.Sights.Values.Where(s => !s.Answers).Select(s => (s.Node, Fault: cluster.Agents.Describe(s.Node).Fault))
-            .Where(f => f.Fault is not null).Select(f => $"{f.Node}: {f.Fault}")];
-        return UnreachableAgents.Note(status, faults) with
-        {
-            LastRequest = before.LastRequest,
-            ObservedPrimaryNode = PlacementTaken.Next(before.ObservedPrimaryNode, volume.Spec.Placement.PrimaryNode, status),
-        };
-    }
-
-    private void Report(VolumeSession session, Resource<ReplicatedVolume> volume, RoundResult round)
-    {
-        string name = volume.Key.ToString();
-        foreach (RoundEvent happened in round.Events)
-        {
-            if (happened.Failed)
-            {
-                log.NotDone(name, happened.Message);
-            }
-            else if (happened.Kind == round.Plan?.Situation.ToString())
-            {
-                if (session.Situation != happened.Kind)
-                {
-                    session.Situation = happened.Kind;
-                    log.Situation(name, happened.Kind, round.Status.Phase.ToString(), round.Status.Message);
-                }
-            }
-            else if (happened.Kind == nameof(VolumeAction.Checkpoint))
-            {
-                log.Checkpointed(name, happened.Message);
-            }
-            else
-            {
-                log.Acted(name, happened.Message);
-            }
-        }
-
-        RoundEvent? failed = round.Events.FirstOrDefault(e => e.Failed);
-        if (failed is not null && round.Plan?.Actions is [VolumeAction.Checkpoint, ..])
-        {
-            notices.Tell(volume, new(NoticeReason.CheckpointFailed, failed.Message, IsWarning: true));
-        }
-
-        foreach ((string node, VolumeStatus other) in cluster.FormerReplicas(volume, round.Seen.Sights.Keys))
-        {
-            if (session.Told.Add($"{node}/{other.Uid}"))
-            {
-                notices.Tell(volume, new(
-                    NoticeReason.StaleReplicaRefused,
-                    $"{node} still holds a replica of an earlier volume of this name (uid {other.Uid}, {other.DiskPath}); it is left alone",
-                    IsWarning: true));
-            }
-        }
-    }
-
-    private IEnumerable<VolumeStatus> Replicas(string uid) =>
-        cluster.Agents.NodesOf(uid).SelectMany(n => cluster.Agents.Describe(n).Volumes).Where(v => v.Uid == uid);
 }
 
 /// <summary>What the round was decided on is no longer so: decide again.</summary>

@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Colo.Testing;
+using Colo.Testing.Local;
+
+namespace Colo.Operator.Tests.Kit;
+
+/// <summary>A real colo-agent process of one node in Kubernetes mode; its ports stay over restarts, its disks too.</summary>
+public sealed class AgentProcess(string node, string root, string @namespace, string kubeconfig, IReadOnlyList<string> extra) : IAsyncDisposable
+{
+    private readonly int grpcPort = FreePort();
+    private readonly int replicationPort = FreePort();
+    private readonly int metricsPort = FreePort();
+    private RunningTool? process;
+
+    public string Node => node;
+
+    public string Root => root;
+
+    public string Log => process is null ? "" : process.Output + process.Error;
+
+    public string PoolDirectory => Path.Combine(root, "pool");
+
+    public void Start() => process = RunningTool.Start(Built.Program("Colo.Agent", "colo-agent"),
+    [
+        "--node-name", node,
+        "--pool", $"default={PoolDirectory}",
+        "--socket-directory", Path.Combine(root, "s"),
+        "--memory-buffer-directory", Path.Combine(root, "mem"),
+        "--grpc-listen", $"127.0.0.1:{grpcPort}",
+        "--replication-listen", $"127.0.0.1:{replicationPort}",
+        "--metrics-listen", $"127.0.0.1:{metricsPort}",
+        "--kubeconfig", kubeconfig,
+        "--kubernetes-namespace", @namespace,
+        "--retry-milliseconds", "100",
+        .. extra,
+    ]);
+
+    /// <summary>SIGKILL.</summary>
+    public async Task KillAsync()
+    {
+        process!.Process.Kill();
+        await process.Process.WaitForExitAsync();
+    }
+
+    public async Task SignalAsync(string signal) =>
+        (await Tool.RunAsync("/bin/kill", "-" + signal, process!.Pid.ToString(CultureInfo.InvariantCulture))).EnsureSuccess();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (process is not null)
+        {
+            if (!process.Process.HasExited)
+            {
+                await KillAsync();
+            }
+
+            await process.DisposeAsync();
+        }
+    }
+
+    internal static int FreePort()
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
