@@ -19,7 +19,7 @@ export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test e2e bench format fuzz manifests clean
+.PHONY: help deps build run test e2e bench crds format fuzz manifests clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ e2e: ## Run all scenarios on a real cluster of three nodes, made for it on this 
 
 bench: build ## Measure our stack beside QEMU's, qemu-nbd and nbdkit; writes artifacts/bench (BENCH='--full')
 	@tests/Colo.Benchmarks/bin/$(CONFIGURATION)/net10.0/Colo.Benchmarks $(BENCH)
+
+crds: build ## Write crds/ from the classes (a test fails where they differ)
+	@src/Colo.Operator/bin/$(CONFIGURATION)/net10.0/colo-operator crd >crds/colo.dev_replicatedvolumes.yaml
+	@src/Colo.Operator/bin/$(CONFIGURATION)/net10.0/colo-operator crd --without-rules >crds/without-rules/colo.dev_replicatedvolumes.yaml
 
 format: ## Bring the code into the shape that .editorconfig asks for
 	@dotnet format ColoOperator.sln
