@@ -1,7 +1,7 @@
 # The one list of commands. `make` or `make help` shows it.
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
-# FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
+# FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,18 +10,19 @@ SHELL := /bin/bash
 CONFIGURATION ?= Release
 TESTS ?=
 FILTER ?=
+SCENARIO ?=
 JOBS ?= 2
 BENCH ?= --quick
 FUZZ_SECONDS ?= 60
 
-export CONFIGURATION TESTS FILTER JOBS
+export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench crds format fuzz manifests clean
+.PHONY: help deps build run test e2e bench crds format fuzz manifests clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: Debian packages (root or sudo), check the .NET SDK
 	@eng/deps.sh
@@ -34,6 +35,9 @@ run: build ## Demo: a real disk is replicated, checkpointed, loses its node, fai
 
 test: build ## Run all tests; the last line says "N passed, N failed"
 	@eng/test.sh
+
+e2e: ## Run all scenarios on a real cluster of three nodes, made for it on this machine (root; SCENARIO='*Drain*')
+	@eng/e2e.sh
 
 bench: build ## Measure our stack beside QEMU's, qemu-nbd and nbdkit; writes artifacts/bench (BENCH='--full')
 	@tests/Colo.Benchmarks/bin/$(CONFIGURATION)/net10.0/Colo.Benchmarks $(BENCH)

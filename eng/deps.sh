@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Makes sure that everything the make targets call is there. Installs Debian packages when it may (root or sudo without a
 # password), else names exactly what is missing. Does nothing, quickly, when all is there.
+#
+#   eng/deps.sh            what build, test and demo need
+#   eng/deps.sh cluster    also what the cluster of `make e2e` needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
+readonly extra=${1:-}
 
 # A package is asked for only where what it brings is not there: <package> <a command, or a path (globs allowed)>.
 requirements() {
@@ -30,6 +34,22 @@ prometheus          promtool
 LIST
 }
 
+cluster_requirements() {
+  cat <<'LIST'
+etcd-server                  etcd
+containerd                   containerd
+runc                         runc
+containernetworking-plugins  /usr/lib/cni/bridge
+iptables                     iptables
+conntrack                    conntrack
+socat                        socat
+ethtool                      ethtool
+catatonit                    catatonit
+mmdebstrap                   mmdebstrap
+buildah                      buildah
+LIST
+}
+
 missing_packages() {
   local package probe
   while read -r package probe; do
@@ -39,7 +59,7 @@ missing_packages() {
     else
       command -v "$probe" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "$probe" >/dev/null || echo "$package"
     fi
-  done < <(requirements)
+  done < <(requirements; [[ $extra != cluster ]] || cluster_requirements)
   # The test guest boots a kernel of the distribution; its virtio modules come along.
   compgen -G '/boot/vmlinuz-*' >/dev/null || echo "linux-image-cloud-$(dpkg --print-architecture 2>/dev/null || echo amd64)"
 }

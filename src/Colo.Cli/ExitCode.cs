@@ -1,6 +1,6 @@
 namespace Colo.Cli;
 
-/// <summary>What the shell is told. Documented in the help of `coloctl local`.</summary>
+/// <summary>What the shell is told. Documented in the help of `coloctl` and `coloctl local`.</summary>
 public static class ExitCode
 {
     public const int Ok = 0;
@@ -8,13 +8,13 @@ public static class ExitCode
     /// <summary>It was tried and failed, or was refused.</summary>
     public const int Failed = 1;
 
-    /// <summary>The command line or the manifest is wrong; nothing was done.</summary>
+    /// <summary>The command line or the manifest is wrong, or names a volume that is not there; nothing was done.</summary>
     public const int Usage = 2;
 
     /// <summary>Not finished within the time given; it goes on in the background.</summary>
     public const int TimedOut = 3;
 
-    /// <summary>No control loop runs here: `coloctl local up` starts one.</summary>
+    /// <summary>Nothing answers: no control loop here, no cluster, no operator in it.</summary>
     public const int NotRunning = 4;
 }
 

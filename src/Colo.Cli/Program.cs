@@ -2,20 +2,32 @@ using System.CommandLine;
 using Colo.Cli;
 using Colo.Cli.Commands;
 
-// coloctl. The map:
-//   what can be typed               Commands/
-//   one installation on one machine Local/   (layout, processes, control loop: observe, plan, act)
-//   what a person sees              Status/
+// coloctl, which is also kubectl-colo. The map:
+//   what can be typed                Commands/
+//   volumes of a Kubernetes cluster  Cluster/  (requests are annotations; the operator carries them out)
+//   one installation on one machine  Local/    (layout, processes, control loop)
+//   what a person sees               Status/
 // The decisions are not here: Colo.Control makes them.
-ParseResult parsed = ColoctlCommand.Create().Parse(args);
+RootCommand root = ColoctlCommand.Create();
+if (CalledAs.PluginCompletion)
+{
+    return CompletionCommand.Answer(root, args);
+}
+
+if (args is [CompletionCommand.CallBack, ..])
+{
+    return CompletionCommand.Answer(root, args[1..]);
+}
+
+ParseResult parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)
 {
     foreach (string message in parsed.Errors.Select(e => e.Message).Distinct(StringComparer.Ordinal))
     {
-        await Console.Error.WriteLineAsync($"coloctl: {message}");
+        await Console.Error.WriteLineAsync($"{CalledAs.Command}: {message}");
     }
 
-    await Console.Error.WriteLineAsync("coloctl: --help shows what can be given");
+    await Console.Error.WriteLineAsync($"{CalledAs.Command}: --help shows what can be given");
     return ExitCode.Usage;
 }
 
@@ -25,7 +37,7 @@ try
 }
 catch (CommandException e)
 {
-    await Console.Error.WriteLineAsync($"coloctl: {e.Message}");
+    await Console.Error.WriteLineAsync($"{CalledAs.Command}: {e.Message}");
     return e.Code;
 }
 catch (OperationCanceledException)
@@ -34,6 +46,6 @@ catch (OperationCanceledException)
 }
 catch (Exception e) when (e is IOException or UnauthorizedAccessException)
 {
-    await Console.Error.WriteLineAsync($"coloctl: {e.Message}");
+    await Console.Error.WriteLineAsync($"{CalledAs.Command}: {e.Message}");
     return ExitCode.Failed;
 }

@@ -7,7 +7,7 @@ namespace Colo.Control;
 /// record's term: then the copy that is given up is not the only one. The record is changed first, so that the copy that was left can
 /// never be promoted, and it is deleted when the new one is in sync, not before.
 /// </summary>
-internal static class Replacement
+public static class Replacement
 {
     /// <summary>A node object that was deleted may be registered again a moment later.</summary>
     public static readonly TimeSpan GoneGrace = TimeSpan.FromSeconds(30);
@@ -45,10 +45,16 @@ internal static class Replacement
         }
     }
 
+    /// <summary>The attached copy is let go of before the record is changed: a primary records its own secondary at the end of a copy, and
+    /// would put the former one back.</summary>
     public static VolumeAction Step(VolumeTruth truth, ReplicaView primary, string target, string reason) =>
         IsAttached(primary)
             ? new VolumeAction.DetachSecondary(primary.Node, truth.Term)
             : new VolumeAction.ReplaceRecord(truth, truth with { Secondary = target, SecondaryState = SecondaryState.Syncing }, reason);
+
+    /// <summary>The primary replicates to a node that the record no longer names; it would refuse another one beside it.</summary>
+    public static bool IsMisattached(VolumeTruth truth, ReplicaView primary) =>
+        IsAttached(primary) && primary.PeerNode is { } peer && peer != truth.Secondary;
 
     public static bool IsAttached(ReplicaView primary) => primary.Stage is ReplicaStage.Running or ReplicaStage.Syncing;
 

@@ -52,6 +52,9 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
     /// <summary>Primary: the link to its secondary is up. Secondary: a primary is connected.</summary>
     public bool Connected { get; init; }
 
+    /// <summary>Primary: the node that it replicates to, or last did; null: unknown, or none.</summary>
+    public string? PeerNode { get; init; }
+
     /// <summary>Acknowledgements of writes are being held.</summary>
     public bool Suspended { get; init; }
 

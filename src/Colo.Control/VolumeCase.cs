@@ -133,6 +133,16 @@ internal sealed record VolumeCase(VolumeSituation Situation, ReplicaView Primary
     /// <summary>Beside a primary that serves: the second copy may have to go elsewhere, or be made anew.</summary>
     private VolumeCase WithChangesOfCopies(VolumeInput input, VolumeTruth truth)
     {
+        if (Replacement.IsMisattached(truth, Primary))
+        {
+            return this with
+            {
+                Situation = VolumeSituation.Replacing,
+                ReplacementReason = $"{Primary.Node} still replicates to {Primary.PeerNode}",
+                ReplacementNode = truth.Secondary,
+            };
+        }
+
         if (Replacement.Due(input, truth, Primary, Secondary) is { } reason)
         {
             return Replacement.Target(input, truth, out string refusal) is { } target

@@ -64,6 +64,7 @@ public static class Translate
         Stage = ToStage(status.State),
         Term = status.Term,
         Connected = status.Connected,
+        PeerNode = status.Peer?.Node is { Length: > 0 } peer ? peer : null,
         Suspended = status.Suspended,
         ResyncRatio = status.Resync is { TotalBytes: > 0 } resync ? (double)resync.DoneBytes / resync.TotalBytes : null,
         BufferedBytes = status.BufferedBytes,

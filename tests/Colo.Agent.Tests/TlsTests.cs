@@ -139,6 +139,18 @@ public sealed class TlsTests : IDisposable
             "the former set stays in use, and the log says so");
     }
 
+    [Fact]
+    public async Task An_agent_does_not_start_with_a_key_that_is_none()
+    {
+        string mounted = await MountedAsync("agent", TestAuthority.AgentName);
+        await File.WriteAllTextAsync(Path.Combine(mounted, "..data", "tls.key"), "no key");
+        ToolResult result = await Tool.RunAsync(
+            "dotnet", "exec", Path.Combine(AppContext.BaseDirectory, "colo-agent.dll"),
+            "--node-name", "a", "--pool", $"p={directory.File("p")}", "--tls-directory", mounted);
+        result.ExitCode.ShouldBe(1);
+        result.Error.ShouldStartWith("colo-agent: Tls (--tls-directory)");
+    }
+
     public void Dispose()
     {
         authority.Dispose();

@@ -30,6 +30,17 @@ public sealed class ModelProperties
         SwitchOver,
         FailOver,
         Force,
+        KillC,
+        RestartC,
+        Decommission,
+        Cordon,
+        Uncordon,
+        Exclude,
+        Admit,
+        HangDisk,
+        MendDisk,
+        Prefer,
+        Refill,
     }
 
     private static readonly Gen<What> Event = Gen.Frequency(
@@ -37,6 +48,9 @@ public sealed class ModelProperties
         (8, Gen.Const(What.Time)),
         (6, Gen.Const(What.Finish)),
         (20, Gen.Int[0, (int)What.FailOver].Select(i => (What)i)));
+
+    private static readonly Gen<(What What, int Node)> ClusterEvent = Gen.Select(
+        Gen.Frequency((3, Event), (2, Gen.Int[(int)What.KillC, (int)What.Refill].Select(i => (What)i))), Gen.Int[0, 2]);
 
     private static readonly Gen<What> EventOrForce = Gen.Frequency((20, Event), (1, Gen.Const(What.Force)));
 
@@ -66,6 +80,59 @@ public sealed class ModelProperties
                 }
             },
             iter: 10_000);
+
+    [Fact]
+    public void In_a_cluster_whose_nodes_come_and_go_no_history_loses_a_write_or_the_only_copy() =>
+        Gen.Select(Gen.Bool, ClusterEvent.List[1, 150]).Sample((manual, history) => RunCluster(manual, history), iter: 20_000);
+
+    [Fact]
+    public void In_a_cluster_too_the_volume_becomes_protected_when_everything_works_again() =>
+        Gen.Select(Gen.Bool, ClusterEvent.List[1, 100]).Sample(
+            (manual, history) =>
+            {
+                ModelWorld world = RunCluster(manual, history);
+                for (int round = 0; round < 60 && !Settled(world); round++)
+                {
+                    world.Heal();
+                    world.Round(int.MaxValue);
+                }
+
+                if (!Settled(world))
+                {
+                    throw new InvalidOperationException($"stuck in {world.LastPlan!.Situation}: {world.LastPlan.Message}");
+                }
+            },
+            iter: 10_000);
+
+    private static ModelWorld RunCluster(bool manual, List<(What What, int Node)> history)
+    {
+        ModelWorld world = new(manual, cluster: true);
+        foreach ((What what, int node) in history)
+        {
+            Apply(world, what, world.Agents[node]);
+        }
+
+        return world;
+    }
+
+    private static void Apply(ModelWorld world, What what, ModelAgent any)
+    {
+        switch (what)
+        {
+            case What.KillC: world.Kill(any); break;
+            case What.RestartC: world.Restart(any); break;
+            case What.Decommission: world.Decommission(any); break;
+            case What.Cordon: any.Cordoned = true; break;
+            case What.Uncordon: any.Cordoned = false; break;
+            case What.Exclude: any.Excluded = true; break;
+            case What.Admit: (any.Excluded, any.Listed) = (false, true); break;
+            case What.HangDisk: any.DiskHangs = true; break;
+            case What.MendDisk: any.DiskHangs = false; break;
+            case What.Prefer: world.PrimaryNode = any.Node; break;
+            case What.Refill: world.Intent = world.Intent with { Resync = any.Node }; break;
+            default: Apply(world, what); break;
+        }
+    }
 
     private static bool Settled(ModelWorld world) =>
         world.LastPlan is { Situation: VolumeSituation.Protected } && world.Truth!.SecondaryState == SecondaryState.InSync;

@@ -3,20 +3,24 @@ using Colo.Api;
 namespace Colo.Control.Tests;
 
 /// <summary>
-/// Two agents, a link, a record and a guest, as small as they can be and still break their promises when the decisions are wrong.
-/// A write is a number; a replica's content is the highest number it holds.
+/// Agents, links, a record and a guest, as small as they can be and still break their promises when the decisions are wrong. A write is a
+/// number; a replica's content is the highest number it holds. Two agents and no list of nodes are one machine; three with a list, a cluster.
 /// </summary>
 internal sealed class ModelWorld
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
     private readonly Dictionary<string, TimeSpan> silent = new(StringComparer.Ordinal);
     private readonly Dictionary<long, string> writerOfTerm = [];
+    private readonly Dictionary<string, TimeSpan> hanging = new(StringComparer.Ordinal);
     private readonly bool manual;
+    private readonly bool cluster;
+    private string? observedPrimaryNode;
 
-    public ModelWorld(bool manual)
+    public ModelWorld(bool manual, bool cluster = false)
     {
         this.manual = manual;
-        Agents = [new ModelAgent("node-a"), new ModelAgent("node-b")];
+        this.cluster = cluster;
+        Agents = [new ModelAgent("node-a"), new ModelAgent("node-b"), .. cluster ? [new ModelAgent("node-c")] : Array.Empty<ModelAgent>()];
         foreach (ModelAgent agent in Agents)
         {
             silent[agent.Node] = TimeSpan.Zero;
@@ -28,6 +32,8 @@ internal sealed class ModelWorld
     public VolumeTruth? Truth { get; private set; }
 
     public VolumeIntent Intent { get; set; } = VolumeIntent.None;
+
+    public string PrimaryNode { get; set; } = "";
 
     public int Acknowledged { get; private set; }
 
@@ -46,43 +52,78 @@ internal sealed class ModelWorld
         foreach (ModelAgent agent in Agents)
         {
             silent[agent.Node] = agent.Answers ? TimeSpan.Zero : silent[agent.Node] + Tick;
+            hanging[agent.Node] = agent.DiskHangs ? hanging.GetValueOrDefault(agent.Node) + Tick : TimeSpan.Zero;
         }
+    }
+
+    /// <summary>The machine is gone, and its node object with it, for long enough that everybody believes it.</summary>
+    public void Decommission(ModelAgent agent)
+    {
+        Kill(agent);
+        agent.Listed = false;
+        silent[agent.Node] += Replacement.GoneGrace;
     }
 
     /// <summary>Plans, then does at most <paramref name="actionsBeforeDeath"/> of the actions: whoever drives may die anywhere.</summary>
     public void Round(int actionsBeforeDeath)
     {
         ReplicatedVolumeSpec spec = Given.Spec(manual ? FailoverMode.Manual : FailoverMode.Automatic);
-        ReplicaView[] views = [.. Agents.Select(View)];
-        VolumePlan plan = VolumeReconciler.Plan(new VolumeInput(Given.Uid, spec, Truth, views, Intent));
-        LastPlan = plan;
-        if (plan.Switchover is { Step: SwitchoverStep.NotReady or SwitchoverStep.Done })
+        spec = spec with { Placement = spec.Placement with { PrimaryNode = PrimaryNode } };
+        VolumePlan plan = VolumeReconciler.Plan(new VolumeInput(Given.Uid, spec, Truth, [.. Agents.Select(View)], Intent)
         {
-            Intent = Intent with { SwitchOverTo = null };
-        }
-
+            Candidates = cluster ? [.. Agents.Where(a => a.Listed).Select(Facts)] : null,
+            PrimaryNodeBefore = observedPrimaryNode,
+        });
+        LastPlan = plan;
+        RequirePromotionsOfTheRecorded(plan);
+        Intent = Intent with
+        {
+            SwitchOverTo = plan.Switchover is { Step: SwitchoverStep.NotReady or SwitchoverStep.Done } ? null : Intent.SwitchOverTo,
+            Resync = plan.Refill is { Step: RefillStep.Refused } ? null : Intent.Resync,
+        };
+        observedPrimaryNode = Truth is null ? null
+            : observedPrimaryNode is null || PrimaryNode.Length == 0 || PrimaryNode == Truth.Primary ? PrimaryNode
+            : observedPrimaryNode;
         foreach (VolumeAction action in plan.Actions.Take(actionsBeforeDeath))
         {
             if (!Do(action, plan))
             {
                 return;
             }
+
+            if (plan.Situation == VolumeSituation.Refilling && action is VolumeAction.DeleteReplica)
+            {
+                Intent = Intent with { Resync = null };
+            }
+        }
+    }
+
+    private void RequirePromotionsOfTheRecorded(VolumePlan plan)
+    {
+        VolumeTruth? named = Truth;
+        foreach (VolumeAction action in plan.Actions)
+        {
+            named = action is VolumeAction.ReplaceRecord replace ? replace.Next : named;
+            if (action is VolumeAction.Promote promote && (promote.Node, promote.Term) != (named?.Primary, named?.Term))
+            {
+                throw new InvalidOperationException($"{promote.Node} is asked to serve under term {promote.Term} while the record is {named}");
+            }
         }
     }
 
     public void GuestWrite(ModelAgent at)
     {
-        if (!at.Answers || !at.Opened || at.Role != ReplicaRole.Primary || !View(at).Serves)
+        if (!at.Answers || at.DiskHangs || !at.Opened || at.Role != ReplicaRole.Primary || !View(at).Serves)
         {
             return;
         }
 
         int write = ++nextWrite;
         at.Content = write;
-        ModelAgent peer = Peer(at);
+        ModelAgent? peer = Peer(at);
         if (at.Stage == ReplicaStage.Running || at.Stage == ReplicaStage.Syncing)
         {
-            if (at.Connected && peer.Answers && peer.Opened && peer.Role == ReplicaRole.Secondary && peer.Term == at.Term)
+            if (at.Connected && peer is { Answers: true, Opened: true } && peer.Role == ReplicaRole.Secondary && peer.Term == at.Term)
             {
                 peer.Content = at.Stage == ReplicaStage.Running ? write : peer.Content;
                 Acknowledge(at, write);
@@ -99,7 +140,7 @@ internal sealed class ModelWorld
             return;
         }
 
-        Truth = Truth with { SecondaryState = SecondaryState.Stale };
+        MarkStale();
         at.Stage = at.Stage is ReplicaStage.FailingOver or ReplicaStage.Prepared ? at.Stage : ReplicaStage.Alone;
         Acknowledge(at, write);
     }
@@ -127,8 +168,7 @@ internal sealed class ModelWorld
     public void Kill(ModelAgent agent)
     {
         agent.Up = false;
-        agent.Connected = false;
-        Peer(agent).Connected = false;
+        Disconnect(agent);
     }
 
     public void CutLink()
@@ -160,11 +200,12 @@ internal sealed class ModelWorld
                 agent.Stage = ReplicaStage.Alone;
             }
 
-            ModelAgent peer = Peer(agent);
-            if (agent.Stage == ReplicaStage.Syncing && agent.Connected && peer.Answers && peer.Term == agent.Term && Truth!.Term == agent.Term)
+            ModelAgent? peer = Peer(agent);
+            if (agent.Stage == ReplicaStage.Syncing && agent.Connected && peer is { Answers: true } && peer.Term == agent.Term && Truth!.Term == agent.Term)
             {
+                // By the primary's own word, whomever the record named meanwhile: that is how the agent does it.
                 peer.Content = agent.Content;
-                Truth = Truth with { SecondaryState = SecondaryState.InSync };
+                Truth = Truth with { Secondary = peer.Node, SecondaryState = SecondaryState.InSync };
                 agent.Stage = ReplicaStage.Running;
             }
             else if (agent.Stage == ReplicaStage.Syncing && !agent.Connected)
@@ -178,7 +219,8 @@ internal sealed class ModelWorld
     {
         foreach (ModelAgent agent in Agents)
         {
-            agent.Frozen = false;
+            (agent.Frozen, agent.DiskHangs, agent.Listed) = (false, false, true);
+            (agent.Cordoned, agent.Excluded) = (agent.Cordoned && Truth is not null, agent.Excluded && Truth is not null);
             Restart(agent);
         }
 
@@ -195,9 +237,32 @@ internal sealed class ModelWorld
             Stage = agent.Opened ? agent.Stage : ReplicaStage.Absent,
             Term = agent.Opened ? agent.Term : 0,
             Connected = agent.Connected,
+            PeerNode = agent.Opened ? agent.PeerNode : null,
+            PoolFailingFor = agent.DiskHangs ? hanging.GetValueOrDefault(agent.Node) : null,
         };
 
-    private ModelAgent Peer(ModelAgent agent) => Agents.Single(a => a != agent);
+    private NodeFacts Facts(ModelAgent agent) => new(agent.Node)
+    {
+        AgentAnswers = agent.Answers,
+        Schedulable = !agent.Cordoned,
+        Excluded = agent.Excluded,
+        Pools = new Dictionary<string, PoolFacts>(StringComparer.Ordinal) { ["default"] = new(long.MaxValue, !agent.DiskHangs) },
+    };
+
+    private ModelAgent? Peer(ModelAgent agent) => Agents.FirstOrDefault(a => a.Node == agent.PeerNode);
+
+    /// <summary>Both ends of whatever connection it had.</summary>
+    private void Disconnect(ModelAgent agent)
+    {
+        foreach (ModelAgent other in Agents.Where(a => a.PeerNode == agent.Node || a.Node == agent.PeerNode))
+        {
+            other.Connected = false;
+        }
+
+        agent.Connected = false;
+    }
+
+    private void MarkStale() => Truth = Truth! with { SecondaryState = Truth.Secondary.Length == 0 ? SecondaryState.None : SecondaryState.Stale };
 
     private void Acknowledge(ModelAgent at, int write)
     {
@@ -217,14 +282,20 @@ internal sealed class ModelWorld
         VolumeAction.PrepareSecondary prepare => Change(MayPrepare(this[prepare.Node], prepare.Term),
             () => Open(this[prepare.Node], ReplicaRole.Secondary, prepare.Term)),
         VolumeAction.StartSecondary start => Change(Is(this[start.Node], ReplicaRole.Secondary, start.Term), () => this[start.Node].Stage = ReplicaStage.Running),
-        VolumeAction.StartPrimary start => Join(this[start.Node], start.Term),
-        VolumeAction.AttachSecondary attach => Join(this[attach.Node], attach.Term),
+        VolumeAction.StartPrimary start => Join(this[start.Node], start.SecondaryNode, start.Term),
+        VolumeAction.AttachSecondary attach => Join(this[attach.Node], attach.SecondaryNode, attach.Term),
+        VolumeAction.DetachSecondary detach => Change(Is(this[detach.Node], ReplicaRole.Primary, detach.Term) && Truth!.Term == detach.Term, () =>
+        {
+            MarkStale();
+            this[detach.Node].Stage = ReplicaStage.Alone;
+            Disconnect(this[detach.Node]);
+        }),
+        VolumeAction.DeleteReplica delete => Change(MayPrepare(this[delete.Node], delete.Term), () => Delete(this[delete.Node])),
         VolumeAction.Checkpoint checkpoint => Is(this[checkpoint.Node], ReplicaRole.Primary, checkpoint.Term) && this[checkpoint.Node].Connected,
         VolumeAction.HoldWrites hold => Change(Is(this[hold.Node], ReplicaRole.Primary, hold.Term), () =>
         {
             this[hold.Node].Opened = false;
-            this[hold.Node].Connected = false;
-            Peer(this[hold.Node]).Connected = false;
+            Disconnect(this[hold.Node]);
         }),
         VolumeAction.Promote promote => Change(MayPromote(promote), () => PromoteNow(this[promote.Node], promote.Term)),
         _ => throw new InvalidOperationException($"the model has no {action}"),
@@ -232,9 +303,15 @@ internal sealed class ModelWorld
 
     private void Record(VolumeAction.ReplaceRecord replace, VolumePlan plan)
     {
-        if (replace.Next.Term <= Truth!.Term)
+        bool sameTerm = replace.Next.Term == Truth!.Term && replace.Next.Primary == Truth.Primary;
+        if (replace.Next.Term <= Truth.Term && !sameTerm)
         {
-            throw new InvalidOperationException($"the term went from {Truth.Term} to {replace.Next.Term}");
+            throw new InvalidOperationException($"{Truth} became {replace.Next}");
+        }
+
+        if (sameTerm && replace.Next.SecondaryState != SecondaryState.Syncing)
+        {
+            throw new InvalidOperationException($"{replace.Next.Secondary} was recorded as {replace.Next.SecondaryState} by somebody who cannot know");
         }
 
         bool accepted = plan.Failover is { LosesWrites: true };
@@ -257,8 +334,19 @@ internal sealed class ModelWorld
         agent.Role = ReplicaRole.Primary;
         agent.Term = term;
         agent.Stage = ReplicaStage.FailingOver;
-        agent.Connected = false;
-        Peer(agent).Connected = false;
+        Disconnect(agent);
+    }
+
+    /// <summary>What a person accepted to lose is lost already when a copy is dropped.</summary>
+    private void Delete(ModelAgent agent)
+    {
+        if (agent.Node == Truth!.Primary || (agent.Node == Truth.Secondary && Truth.SecondaryState == SecondaryState.InSync))
+        {
+            throw new InvalidOperationException($"the replica of {agent.Node} was deleted while the record is {Truth}");
+        }
+
+        Disconnect(agent);
+        (agent.Opened, agent.Exists, agent.Content, agent.PeerNode) = (false, false, 0, null);
     }
 
     private bool MayPromote(VolumeAction.Promote promote) =>
@@ -276,20 +364,21 @@ internal sealed class ModelWorld
         agent.Role = role;
         agent.Term = term;
         agent.Stage = ReplicaStage.Prepared;
-        agent.Connected = false;
-        Peer(agent).Connected = false;
+        Disconnect(agent);
     }
 
-    private bool Join(ModelAgent agent, long term)
+    private bool Join(ModelAgent agent, string secondary, long term)
     {
-        ModelAgent peer = Peer(agent);
-        if (!Is(agent, ReplicaRole.Primary, term) || !Is(peer, ReplicaRole.Secondary, term) || peer.Stage != ReplicaStage.Running || !linkUp ||
+        ModelAgent peer = this[secondary];
+        bool attached = agent.Connected && agent.Stage is ReplicaStage.Running or ReplicaStage.Syncing;
+        if (attached || !Is(agent, ReplicaRole.Primary, term) || !Is(peer, ReplicaRole.Secondary, term) || peer.Stage != ReplicaStage.Running || !linkUp ||
             Truth!.Term != term)
         {
             return false;
         }
 
-        Truth = Truth with { SecondaryState = SecondaryState.Syncing };
+        Truth = Truth with { Secondary = secondary, SecondaryState = SecondaryState.Syncing };
+        agent.PeerNode = secondary;
         agent.Connected = peer.Connected = true;
         agent.Stage = ReplicaStage.Syncing;
         return true;
@@ -304,29 +393,4 @@ internal sealed class ModelWorld
 
         return allowed;
     }
-}
-
-internal sealed class ModelAgent(string node)
-{
-    public string Node { get; } = node;
-
-    public bool Up { get; set; } = true;
-
-    public bool Frozen { get; set; }
-
-    public bool Answers => Up && !Frozen;
-
-    public bool Exists { get; set; }
-
-    public bool Opened { get; set; }
-
-    public ReplicaRole Role { get; set; }
-
-    public ReplicaStage Stage { get; set; }
-
-    public long Term { get; set; }
-
-    public bool Connected { get; set; }
-
-    public int Content { get; set; }
 }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Colo.Agent.Cluster;
 using Colo.Agent.Metrics;
 using Colo.Agent.Options;
@@ -43,9 +44,23 @@ public static class AgentHost
         app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>());
         app.MapHealthChecks("/readyz");
         app.MapHealthChecks("/healthz", new HealthCheckOptions { Predicate = _ => false });
+        RequireCertificates(app.Services.GetRequiredService<CertificateFiles>());
         app.Services.GetRequiredService<AgentMetrics>().Register();
         app.Services.GetRequiredService<NodeMetrics>().Register();
         return app;
+    }
+
+    /// <summary>A set that never was one is a mistake of who installs; one that goes bad later is not.</summary>
+    private static void RequireCertificates(CertificateFiles certificates)
+    {
+        try
+        {
+            _ = certificates.IsEnabled ? certificates.Current : null;
+        }
+        catch (CryptographicException e)
+        {
+            throw new ArgumentException($"Tls (--tls-directory): {e.Message}", e);
+        }
     }
 
     private static AgentOptions AddAgentOptions(this WebApplicationBuilder builder, IReadOnlyList<string> arguments)

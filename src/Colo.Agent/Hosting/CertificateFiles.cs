@@ -18,6 +18,7 @@ public sealed class CertificateFiles(TlsOptions options, TimeProvider time, ILog
     private readonly Lock guard = new();
     private CertificateSet? current;
     private string? refused;
+    private string complaint = "";
     private long checkedAt;
 
     public bool IsEnabled => options.IsEnabled;
@@ -55,7 +56,7 @@ public sealed class CertificateFiles(TlsOptions options, TimeProvider time, ILog
 
             refused = current is null ? null : fingerprint;
             CertificateSet loaded = CertificateSet.Parse(fingerprint, texts[0], texts[1], texts[2]);
-            (current, refused) = (loaded, null);
+            (current, refused, complaint) = (loaded, null, "");
             log.CertificateLoaded(loaded.Leaf.Subject, loaded.NotAfter, string.Join(", ", loaded.Authorities.Select(a => a.Subject)));
             if (loaded.NotAfter < time.GetUtcNow().UtcDateTime)
             {
@@ -64,7 +65,11 @@ public sealed class CertificateFiles(TlsOptions options, TimeProvider time, ILog
         }
         catch (Exception e) when (current is not null && e is IOException or UnauthorizedAccessException or CryptographicException)
         {
-            log.CertificateNotReloaded(options.CertificatePath, e.Message);
+            if (complaint != e.Message)
+            {
+                complaint = e.Message;
+                log.CertificateNotReloaded(options.CertificatePath, e.Message);
+            }
         }
 
         return current!;

@@ -16,6 +16,9 @@ internal enum OutputFormat
 /// <summary>`coloctl local status`.</summary>
 internal static class StatusCommand
 {
+    private const string NotDriven =
+        "the control loop does not run: nothing is failed over or resynced by itself (`coloctl local up` starts it)";
+
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     public static Command Create()
@@ -32,57 +35,41 @@ internal static class StatusCommand
 
     private static async Task<int> RunAsync(LocalLayout layout, string? volume, OutputFormat output, bool watch, CancellationToken token)
     {
-        if (Console.IsOutputRedirected)
+        if (!watch)
         {
-            // Nobody's window: lines such as URIs must stay whole for whoever cuts them.
-            AnsiConsole.Profile.Width = 250;
+            int seen = await ShowAsync(layout, volume, output, null, token);
+            if (seen == ExitCode.NotRunning)
+            {
+                Console.Error.WriteLine(NotDriven);
+            }
+
+            return seen;
         }
 
-        int code = await ShowAsync(layout, volume, output, token);
-        while (watch && !token.IsCancellationRequested)
+        // A wrong name, or nothing set up, is said before the screen is changed.
+        await ReadAsync(layout, volume, token);
+        using LiveScreen? screen = output == OutputFormat.Text ? new LiveScreen() : null;
+        int code = ExitCode.Ok;
+        while (!token.IsCancellationRequested)
         {
             try
             {
+                code = await ShowAsync(layout, volume, output, screen, token);
                 await Task.Delay(Interval, token);
             }
             catch (OperationCanceledException)
             {
                 break;
             }
-
-            if (output == OutputFormat.Text)
-            {
-                AnsiConsole.Clear();
-            }
-
-            code = await ShowAsync(layout, volume, output, token);
         }
 
         return code;
     }
 
-    private static async Task<int> ShowAsync(LocalLayout layout, string? volume, OutputFormat output, CancellationToken token)
+    private static async Task<int> ShowAsync(
+        LocalLayout layout, string? volume, OutputFormat output, LiveScreen? screen, CancellationToken token)
     {
-        LocalState state = LocalState.LoadRequired(layout);
-        ControlReply? reply = await new ControlClient(layout).TryAskAsync(new ControlRequest("status", volume), token);
-        IReadOnlyList<VolumeReport> reports = reply?.Volumes ?? await DirectStatus.ReadAsync(layout, state, token);
-        reports = [.. reports.Where(r => volume is null || r.Volume.Metadata.Name == volume)];
-        if (reports.Count == 0 && volume is not null)
-        {
-            throw new CommandException(ExitCode.Usage, $"no volume '{volume}'; there are: {string.Join(", ", state.Volumes.Select(v => v.Name))}");
-        }
-
-        if (reply is null)
-        {
-            Console.Error.WriteLine("the control loop does not run: nothing is failed over or resynced by itself (`coloctl local up` starts it)");
-        }
-
-        Print(reports, output);
-        return reply is null ? ExitCode.NotRunning : ExitCode.Ok;
-    }
-
-    private static void Print(IReadOnlyList<VolumeReport> reports, OutputFormat output)
-    {
+        (IReadOnlyList<VolumeReport> reports, bool driven) = await ReadAsync(layout, volume, token);
         switch (output)
         {
             case OutputFormat.Json:
@@ -92,12 +79,44 @@ internal static class StatusCommand
                 Console.Write(string.Join("---\n", reports.Select(r => VolumeDocument.ToYaml(r.Volume))));
                 break;
             default:
-                foreach (VolumeReport report in reports)
+                if (screen is null)
                 {
-                    StatusView.Render(AnsiConsole.Console, report, DateTimeOffset.UtcNow);
+                    Render(Terminal.Output, reports);
+                }
+                else
+                {
+                    screen.Show(console => Render(console, reports, driven ? null : NotDriven));
                 }
 
                 break;
         }
+
+        return driven ? ExitCode.Ok : ExitCode.NotRunning;
+    }
+
+    private static void Render(IAnsiConsole console, IReadOnlyList<VolumeReport> reports, string? warning = null)
+    {
+        if (warning is not null)
+        {
+            console.WriteLine(warning, new Style(Color.Yellow));
+        }
+
+        foreach (VolumeReport report in reports)
+        {
+            StatusView.Render(console, report, DateTimeOffset.UtcNow);
+        }
+    }
+
+    /// <returns>Driven: the control loop answered; else what the records and the agents say.</returns>
+    /// <exception cref="CommandException">nothing is set up, or there is no such volume.</exception>
+    private static async Task<(IReadOnlyList<VolumeReport> Reports, bool Driven)> ReadAsync(LocalLayout layout, string? volume, CancellationToken token)
+    {
+        LocalState state = LocalState.LoadRequired(layout);
+        ControlReply? reply = await new ControlClient(layout).TryAskAsync(new ControlRequest("status", volume), token);
+        IReadOnlyList<VolumeReport> reports = reply?.Volumes ?? await DirectStatus.ReadAsync(layout, state, token);
+        reports = [.. reports.Where(r => volume is null || r.Volume.Metadata.Name == volume)];
+        return reports.Count == 0 && volume is not null
+            ? throw new CommandException(ExitCode.Usage, $"no volume '{volume}'; there are: {string.Join(", ", state.Volumes.Select(v => v.Name))}")
+            : (reports, reply is not null);
     }
 }

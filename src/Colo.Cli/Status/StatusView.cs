@@ -3,6 +3,7 @@ using Colo.Api;
 using Colo.Cli.Local;
 using Spectre.Console;
 using Spectre.Console.Rendering;
+using RequestOutcome = Colo.Api.RequestOutcome;
 
 namespace Colo.Cli.Status;
 
@@ -11,11 +12,15 @@ public static class StatusView
 {
     private const int BarWidth = 40;
 
-    public static void Render(IAnsiConsole console, VolumeReport report, DateTimeOffset now)
+    /// <summary>Older ones are what `coloctl events` and the log are for.</summary>
+    private const int EventsShown = 8;
+
+    /// <param name="wide">Conditions, finalizers and all events too.</param>
+    public static void Render(IAnsiConsole console, VolumeReport report, DateTimeOffset now, bool wide = false)
     {
         ReplicatedVolume volume = report.Volume;
         ReplicatedVolumeStatus status = volume.Status ?? new ReplicatedVolumeStatus();
-        Section(console, "Volume", VolumeGrid(volume, status));
+        Section(console, "Volume", VolumeGrid(volume, status, now));
         Section(console, "Replicas", Replicas(status, now));
         Section(console, "Checkpoint", Checkpoint(volume.Spec, status, now));
         if (status.Buffer is { } buffer)
@@ -26,25 +31,31 @@ public static class StatusView
 
         if (status.Resync is { } resync)
         {
-            string finish = resync.EstimatedFinish is { } at ? $", {Span(at - now)} to go" : "";
+            string finish = resync.EstimatedFinish is { } at ? $", {Age.Span(at - now)} to go" : "";
             Section(console, "Resync", Bar(resync.Percent / 100, $"{resync.BytesRemaining.ToDisplayString()} left{finish}", warnAbove: 2));
         }
 
         Section(console, "Errors", Errors(status));
         Section(console, "Endpoints", Endpoints(status));
+        if (wide && status.Conditions.Count > 0)
+        {
+            Section(console, "Conditions", Conditions(status, now));
+        }
+
         if (report.Events.Count > 0)
         {
-            Section(console, "Events", Events(report.Events, now));
+            Section(console, "Events", Events(wide ? report.Events : [.. report.Events.TakeLast(EventsShown)], now));
         }
     }
 
     private static void Section(IAnsiConsole console, string title, IRenderable content)
     {
         console.MarkupLine($"[bold green]{title}[/]");
-        console.Write(new Padder(content, new Padding(2, 0, 0, 1)));
+        // A table ends with an empty line of its own.
+        console.Write(new Padder(content, new Padding(2, 0, 0, content is Table ? 0 : 1)));
     }
 
-    private static Grid VolumeGrid(ReplicatedVolume volume, ReplicatedVolumeStatus status)
+    private static Grid VolumeGrid(ReplicatedVolume volume, ReplicatedVolumeStatus status, DateTimeOffset now)
     {
         Grid grid = Pairs();
         Pair(grid, "Name", $"{volume.Metadata.Namespace}/{volume.Metadata.Name}");
@@ -57,6 +68,18 @@ public static class StatusView
         Pair(grid, "Primary", status.TargetPrimary == status.CurrentPrimary || status.TargetPrimary.Length == 0
             ? status.CurrentPrimary
             : $"{status.CurrentPrimary} -> {status.TargetPrimary}");
+        if (status.LastRequest is { } request)
+        {
+            grid.AddRow(
+                new Text("Last request:"),
+                new Text($"{request.Verb} {request.Outcome.ToString().ToLowerInvariant()}: {request.Message} ({Age.Ago(now - request.Time)})", OutcomeStyle(request.Outcome)));
+        }
+
+        if (volume.Metadata.DeletionTimestamp is { } deletion)
+        {
+            Pair(grid, "Deletion", $"asked for {Age.Ago(now - deletion)}; waits for {string.Join(", ", volume.Metadata.Finalizers ?? [])}");
+        }
+
         return grid;
     }
 
@@ -78,7 +101,7 @@ public static class StatusView
                 YesNo(replica.Online),
                 recordedStale ? new Text(status.SecondaryState.ToString(), new Style(Color.Yellow)) : YesNo(replica.InSync),
                 new Text(replica.Term == 0 ? "-" : replica.Term.ToString(CultureInfo.InvariantCulture)),
-                new Text(replica.LastSeen is { } seen ? Ago(now - seen) : "never"));
+                new Text(replica.LastSeen is { } seen ? Age.Ago(now - seen) : "never"));
         }
 
         return table;
@@ -91,7 +114,7 @@ public static class StatusView
         if (status.Checkpoint is { } checkpoint)
         {
             Pair(grid, "Completed", checkpoint.Sequence.ToString(CultureInfo.InvariantCulture) + " under this term");
-            Pair(grid, "Last", checkpoint.LastTime is { } at ? Ago(now - at) : "none yet");
+            Pair(grid, "Last", checkpoint.LastTime is { } at ? Age.Ago(now - at) : "none yet");
             Pair(grid, "Pause", checkpoint.LastPause is { } pause
                 ? pause.Value.TotalMilliseconds.ToString("0.00", CultureInfo.InvariantCulture) + " ms"
                 : "-");
@@ -135,9 +158,27 @@ public static class StatusView
     private static Grid Events(IReadOnlyList<VolumeEvent> events, DateTimeOffset now)
     {
         Grid grid = new Grid().AddColumn(new GridColumn().NoWrap().PadRight(2)).AddColumn(new GridColumn().NoWrap().PadRight(2)).AddColumn();
-        foreach (VolumeEvent happened in events.TakeLast(8))
+        foreach (VolumeEvent happened in events)
         {
-            grid.AddRow(new Text(Ago(now - happened.Time), new Style(Color.Grey)), new Text(happened.Kind), new Text(happened.Message));
+            grid.AddRow(new Text(Age.Ago(now - happened.Time), new Style(Color.Grey)), new Text(happened.Kind), new Text(happened.Message));
+        }
+
+        return grid;
+    }
+
+    private static Grid Conditions(ReplicatedVolumeStatus status, DateTimeOffset now)
+    {
+        Grid grid = new();
+        foreach (int _ in Enumerable.Range(0, 4))
+        {
+            grid.AddColumn(new GridColumn().NoWrap().PadRight(2));
+        }
+
+        grid.AddColumn();
+        foreach (VolumeCondition condition in status.Conditions)
+        {
+            string since = condition.LastTransitionTime is { } at ? Age.Span(now - at) : "";
+            grid.AddRow(new Text(condition.Type), new Text(condition.Status), new Text(since, new Style(Color.Grey)), new Text(condition.Reason), new Text(condition.Message));
         }
 
         return grid;
@@ -162,7 +203,14 @@ public static class StatusView
 
     private static Text YesNo(bool yes) => yes ? new Text("yes", new Style(Color.Green)) : new Text("no", new Style(Color.Red));
 
-    private static Style PhaseStyle(VolumePhase phase) => new(
+    private static Style OutcomeStyle(RequestOutcome outcome) => outcome switch
+    {
+        RequestOutcome.Refused or RequestOutcome.Failed => new Style(Color.Red),
+        RequestOutcome.Accepted => new Style(Color.Yellow),
+        _ => Style.Plain,
+    };
+
+    public static Style PhaseStyle(VolumePhase phase) => new(
         phase switch
         {
             VolumePhase.Protected => Color.Green,
@@ -171,13 +219,4 @@ public static class StatusView
             _ => Color.Yellow,
         },
         decoration: Decoration.Bold);
-
-    private static string Ago(TimeSpan elapsed) => elapsed < TimeSpan.FromSeconds(1) ? "now" : Span(elapsed) + " ago";
-
-    private static string Span(TimeSpan span) => span switch
-    {
-        { TotalHours: >= 1 } => $"{(int)span.TotalHours}h{span.Minutes}m",
-        { TotalMinutes: >= 1 } => $"{span.Minutes}m{span.Seconds}s",
-        _ => $"{Math.Max(0, (int)span.TotalSeconds)}s",
-    };
 }

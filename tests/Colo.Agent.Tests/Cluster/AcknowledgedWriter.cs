@@ -1,87 +1,68 @@
-using System.Buffers.Binary;
-using Colo.Blocks;
-using Colo.Nbd.Client;
+using System.Globalization;
 using Colo.Testing;
 
 namespace Colo.Agent.Tests.Cluster;
 
 /// <summary>
-/// A guest that writes one block after the other over NBD, the next only when the former was acknowledged, and remembers what each block
-/// must hold. It writes in the second half of the disk; the first is the test's own.
+/// A guest (libnbd's shell) that writes one block after the other, the next only when the former was acknowledged, and remembers what each
+/// block must hold. It writes in the second half of the disk; the first is the test's own.
 /// </summary>
 internal sealed class AcknowledgedWriter : IAsyncDisposable
 {
-    private const int BlockBytes = 4096;
+    /// <summary>Says each acknowledgement with its number; at the end of its input reads every block back.</summary>
+    private const string Script =
+        """
+        import os, select, struct, sys
+        h.connect_uri(os.environ['URI'])
+        half = h.get_size() // 2
+        blocks = half // 4096
+        expected = [0] * blocks
+        number = 0
+        while not select.select([sys.stdin], [], [], 0.002)[0]:
+            number += 1
+            block = number % blocks
+            h.pwrite(struct.pack('<q', number) + bytes(4088), half + block * 4096)
+            expected[block] = number
+            print(number, flush=True)
+        for block in range(blocks):
+            found, = struct.unpack('<q', h.pread(8, half + block * 4096))
+            assert found == expected[block], f'block {block} holds {found}, acknowledged was {expected[block]}'
+        print('verified', flush=True)
+        """;
 
-    private readonly NbdClientDevice device;
-    private readonly long[] expected;
-    private readonly long startBytes;
-    private readonly CancellationTokenSource closing = new();
-    private Task working = Task.CompletedTask;
-    private long acknowledged;
-    private BlockStatus failure = BlockStatus.Ok;
+    private readonly RunningTool guest;
 
-    private AcknowledgedWriter(NbdClientDevice device, long diskBytes)
+    private AcknowledgedWriter(RunningTool guest) => this.guest = guest;
+
+    public long Acknowledged
     {
-        (this.device, startBytes) = (device, diskBytes / 2);
-        expected = new long[diskBytes / 2 / BlockBytes];
+        get
+        {
+            // What follows the last line's end is a number of which not all digits are here yet.
+            string[] said = guest.Output.Split('\n');
+            return said.Length < 2 ? 0 : long.Parse(said[^2], CultureInfo.InvariantCulture);
+        }
     }
 
-    public long Acknowledged => Interlocked.Read(ref acknowledged);
-
-    public static async Task<AcknowledgedWriter> OpenAsync(string uri, long diskBytes)
-    {
-        AcknowledgedWriter writer = new(
-            await NbdClient.ConnectAsync(new NbdClientOptions { Endpoint = NbdEndpoint.Parse(uri) }), diskBytes);
-        writer.working = writer.WriteAsync();
-        return writer;
-    }
+    /// <summary>As the nbdsh script does it, but with the system's python whatever stands first on the path.</summary>
+    public static AcknowledgedWriter Open(string uri) => new(RunningTool.Start(
+        "/usr/bin/python3", ["-m", "nbd", "-c", Script], new Dictionary<string, string>(StringComparer.Ordinal) { ["URI"] = uri }));
 
     /// <summary>Waits for as many acknowledgements from now on.</summary>
     public async Task MoreAsync(int count, string what)
     {
         long goal = Acknowledged + count;
-        await Eventually.TrueAsync(() => Task.FromResult(Acknowledged >= goal), what);
+        await Eventually.TrueAsync(
+            () => guest.Process.HasExited ? throw new InvalidOperationException(guest.Error) : Task.FromResult(Acknowledged >= goal), what);
     }
 
-    /// <summary>Ends the work, and reads every block back: each holds the number that was acknowledged last.</summary>
+    /// <summary>Ends the work, and has every block read back: each holds the number that was acknowledged last.</summary>
     public async Task VerifyAsync()
     {
-        await closing.CancelAsync();
-        await working;
-        failure.ShouldBe(BlockStatus.Ok);
-        byte[] block = new byte[BlockBytes];
-        for (int i = 0; i < expected.Length; i++)
-        {
-            (await device.ReadAsync(startBytes + ((long)i * BlockBytes), block)).ShouldBe(BlockStatus.Ok);
-            BinaryPrimitives.ReadInt64LittleEndian(block).ShouldBe(expected[i], $"block {i}");
-        }
+        guest.Process.StandardInput.Close();
+        ToolResult result = await guest.WaitAsync();
+        result.EnsureSuccess().ShouldContain("verified");
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await closing.CancelAsync();
-        await device.DisposeAsync();
-        await working;
-        closing.Dispose();
-    }
-
-    private async Task WriteAsync()
-    {
-        byte[] block = new byte[BlockBytes];
-        for (long number = 1; !closing.IsCancellationRequested; number++)
-        {
-            int index = (int)(number % expected.Length);
-            BinaryPrimitives.WriteInt64LittleEndian(block, number);
-            BlockStatus status = await device.WriteAsync(startBytes + ((long)index * BlockBytes), block);
-            if (status != BlockStatus.Ok)
-            {
-                failure = status;
-                return;
-            }
-
-            expected[index] = number;
-            Interlocked.Increment(ref acknowledged);
-        }
-    }
+    public ValueTask DisposeAsync() => guest.DisposeAsync();
 }

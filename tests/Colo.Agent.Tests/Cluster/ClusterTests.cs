@@ -76,7 +76,7 @@ public sealed class ClusterTests(KubeApiServerFixture kube)
         await Guest.WriteAsync(guest, 1, "0", "1M");
 
         // A guest at work all the time: each acknowledged write is remembered and looked for at the end.
-        await using AcknowledgedWriter writer = await AcknowledgedWriter.OpenAsync(guest, SizeBytes);
+        await using AcknowledgedWriter writer = AcknowledgedWriter.Open(guest);
         await own.StopAsync();
         await writer.MoreAsync(50, "writes while the API server is away and both replicas are healthy");
         await Eventually.TrueAsync(

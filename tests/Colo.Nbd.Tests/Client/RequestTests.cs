@@ -11,6 +11,30 @@ public class RequestTests
     private static readonly ScriptedExport Export = new() { CheckpointId = 8 };
 
     [Fact]
+    public async Task Changes_are_counted_by_the_time_they_took_and_nothing_else_is()
+    {
+        List<ScriptedRequest> seen = [];
+        await using ScriptedServer server = new(Export, connection => AnswerAllAsync(connection, seen));
+        await using NbdClientDevice client = await server.ConnectAsync();
+        (await client.WriteAsync(0, new byte[512])).ShouldBe(BlockStatus.Ok);
+        (await client.DiscardAsync(new BlockRange(512, 512))).ShouldBe(BlockStatus.Ok);
+        (await client.FlushAsync()).ShouldBe(BlockStatus.Ok);
+        client.ChangeLatencies.Count.ShouldBe(LatencyBuckets.Count);
+        client.ChangeLatencies.Sum().ShouldBe(2);
+    }
+
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(0.9, 0)]
+    [InlineData(1, 1)]
+    [InlineData(1.9, 1)]
+    [InlineData(2, 2)]
+    [InlineData(1024, 11)]
+    [InlineData(1e12, LatencyBuckets.Count - 1)]
+    public void A_bucket_holds_what_is_below_its_bound_and_not_below_the_former(double microseconds, int expected) =>
+        LatencyBuckets.IndexOf(microseconds).ShouldBe(expected);
+
+    [Fact]
     public async Task A_batch_leaves_in_one_send_and_in_the_order_of_the_calls()
     {
         List<ScriptedRequest> seen = [];

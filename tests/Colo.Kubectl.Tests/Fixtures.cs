@@ -1,0 +1,3 @@
+using Colo.Kubectl.Tests;
+
+[assembly: AssemblyFixture(typeof(ColoCluster))]
