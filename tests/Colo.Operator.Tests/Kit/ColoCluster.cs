@@ -139,7 +139,7 @@ public sealed class ColoCluster : IAsyncDisposable
     /// <summary>The CRD, and of the chart what says who may do what.</summary>
     private async Task InstallAsync()
     {
-        await Admin.OutputAsync("apply", "--validate=false", "-f", Path.Combine(Built.Repository, "crds", "colo.dev_replicatedvolumes.yaml"));
+        await Admin.OutputAsync("apply", "-f", Path.Combine(Built.Repository, "crds", "without-rules", "colo.dev_replicatedvolumes.yaml"));
         await Admin.OutputAsync("wait", "--for=condition=Established", "crd/replicatedvolumes.colo.dev", "--timeout=60s");
         ToolResult chart = await Tool.RunAsync(
             await KubePrograms.PathOfAsync("helm"),
