@@ -26,7 +26,7 @@ export DOTNET_NOLOGO := 1
 .PHONY: help deps build run test bench format fuzz scale manifests crds e2e clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: Debian packages (root or sudo), check the .NET SDK
 	@eng/deps.sh

@@ -6,6 +6,7 @@
 #   eng/e2e.sh            all of it
 #   eng/e2e.sh publish    only builds what goes into the images, and the scenarios
 #   eng/e2e.sh run        only runs them, on what was built before
+#   eng/e2e.sh again      runs them on the cluster that KEEP=1 left, and leaves it again
 #
 #   SCENARIO='*Drain*'    only these (repeatable patterns, separated by spaces)
 #   KEEP=1                leaves the cluster as it is at the end (tests/cluster/down.sh removes it)
@@ -106,12 +107,16 @@ print_sum() {
   ((failed == 0))
 }
 
-run() {
-  local start=$SECONDS
+prepare() {
   [[ $(id -u) == 0 ]] || { echo "make e2e needs root: it makes namespaces, cgroups and containers" >&2; exit 1; }
   COLO_PROGRAMS=$(eng/kube.sh cluster)
   rm -rf "$results"/{results.json,notes,failed,logs,cluster.log}
   mkdir -p "$results"
+}
+
+run() {
+  local start=$SECONDS
+  prepare
   [[ ! -e $COLO_STATE ]] || tests/cluster/down.sh 2>>"$results/cluster.log"
   trap clean_up EXIT
   trap 'exit 130' INT TERM
@@ -129,9 +134,17 @@ run() {
   echo "the scenarios and their cluster took $((SECONDS - start)) s; logs and results are in ${results#"$PWD"/}"
 }
 
+again() {
+  prepare
+  run_scenarios || true
+  print_table
+  print_sum
+}
+
 case ${1:-all} in
   publish) publish ;;
   run) run ;;
+  again) again ;;
   all) eng/deps.sh cluster && publish && run ;;
-  *) echo "usage: eng/e2e.sh [publish|run]" >&2; exit 2 ;;
+  *) echo "usage: eng/e2e.sh [publish|run|again]" >&2; exit 2 ;;
 esac

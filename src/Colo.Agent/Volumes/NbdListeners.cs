@@ -40,6 +40,9 @@ public sealed class NbdListeners(
                     }
                     : null,
                 MaxConnections = options.Limits.MaxVolumes + NbdHeadroom,
+
+                // What tells a dead primary from a slow control path: a secondary that has lost its connection says so.
+                PeerSilence = TimeSpan.FromMilliseconds(Math.Max(options.Limits.PeerTimeoutMilliseconds, ShortestSilence)),
             },
             replication,
             log);
@@ -60,6 +63,9 @@ public sealed class NbdListeners(
             bound.Guest = AdvertisedAddress.Of("", (IPEndPoint)guestServer.Endpoints[0], options.AdvertiseIp);
         }
     }
+
+    /// <summary>What the kernel can tell in whole seconds.</summary>
+    private const int ShortestSilence = 2000;
 
     /// <summary>Room for half-open peers and for a primary that reconnects before its former connection is seen dead.</summary>
     private const int NbdHeadroom = 64;

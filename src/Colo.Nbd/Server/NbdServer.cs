@@ -170,7 +170,7 @@ public sealed class NbdServer : IAsyncDisposable
         try
         {
             NbdPeer peer = new(accepted.RemoteEndPoint is IPEndPoint ip ? ip.ToString() : "unix");
-            _ = Begin(new PollingSocketStream(accepted, options.BusyPoll), peer); // owned by the table until it has ended
+            _ = Begin(new PollingSocketStream(accepted, options.BusyPoll, options.PeerSilence), peer); // owned by the table until it has ended
         }
         catch (SocketException e)
         {

@@ -21,6 +21,12 @@ public sealed record NbdServerOptions
     /// </summary>
     public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(200);
 
+    /// <summary>
+    /// A TCP peer from whose machine nothing was heard for about so long (half a second less to it), not even of its kernel, is gone, and
+    /// its connection with it; 2 s or more. A machine without power closes nothing. Null: as the system has it, which is hours.
+    /// </summary>
+    public TimeSpan? PeerSilence { get; init; }
+
     /// <summary>Requests of one connection that the device has not answered yet; more wait in the socket.</summary>
     public int MaxRequestsInFlight { get; init; } = 256;
 
@@ -35,6 +41,7 @@ public sealed record NbdServerOptions
         Require(HandshakeTimeout > TimeSpan.Zero, nameof(HandshakeTimeout), "more than zero");
         Require(MaxConnections >= 1, nameof(MaxConnections), "1 or more");
         Require(BusyPoll >= TimeSpan.Zero && BusyPoll <= TimeSpan.FromMilliseconds(10), nameof(BusyPoll), "0 to 10 ms");
+        Require(PeerSilence is null || PeerSilence >= TimeSpan.FromSeconds(2), nameof(PeerSilence), "2 s or more");
         Require(MaxRequestsInFlight is >= 1 and <= 65536, nameof(MaxRequestsInFlight), "1 to 65536");
         Require(ReceiveBufferBytes is >= 4096 and <= NbdLimits.MaxPayloadBytes, nameof(ReceiveBufferBytes), "4 KiB to 32 MiB");
         long least = NbdLimits.MaxPayloadBytes + (4L * ReceiveBufferBytes);

@@ -18,7 +18,10 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
     private readonly Socket socket;
     private AdaptivePoll poll;
 
-    public PollingSocketStream(Socket socket, TimeSpan busyPoll)
+    /// <summary>tcp(7): how long sent data, and probes, may go without an acknowledgement. .NET has no name for it.</summary>
+    private const int TcpUserTimeout = 18;
+
+    public PollingSocketStream(Socket socket, TimeSpan busyPoll, TimeSpan? peerSilence = null)
     {
         this.socket = socket;
         poll = new(busyPoll);
@@ -27,12 +30,28 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
         {
             socket.NoDelay = true;
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            if (peerSilence is { } silence)
+            {
+                LimitSilence(socket, silence);
+            }
         }
         else
         {
             // As much of a large read in one send as the system allows; TCP sizes its buffers itself.
             socket.SendBufferSize = UnixSendBufferBytes;
         }
+    }
+
+    /// <summary>
+    /// A probe each second, also while the peer only waits. The kernel looks whenever a probe is due, so a limit of half a second less makes
+    /// sure that it finds the silence at its end and not a second later.
+    /// </summary>
+    private static void LimitSilence(Socket socket, TimeSpan silence)
+    {
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 1);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 1);
+        int milliseconds = (int)(silence - TimeSpan.FromMilliseconds(500)).TotalMilliseconds;
+        socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, TcpUserTimeout, BitConverter.GetBytes(milliseconds));
     }
 
     public override bool CanRead => true;
