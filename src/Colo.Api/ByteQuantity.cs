@@ -20,8 +20,8 @@ public readonly partial record struct ByteQuantity : IComparable<ByteQuantity>
         @"^([0-9]{1,18}|[0-9]{1,15}(\.[0-9]{1,9})?(Ki|k)|[0-9]{1,12}(\.[0-9]{1,9})?(Mi|M)|[0-9]{1,9}(\.[0-9]{1,9})?(Gi|G)"
         + @"|[0-9]{1,6}(\.[0-9]{1,9})?(Ti|T)|[0-9]{1,3}(\.[0-9]{1,9})?(Pi|P))$";
 
-    /// <summary>The most that <see cref="Pattern"/> takes without a suffix.</summary>
-    public const long MaxPlainBytes = 999_999_999_999_999_999;
+    /// <summary>The most that a bare number in JSON may be: a power of two, for whoever reads it as a floating-point number on the way.</summary>
+    public const long MaxPlainBytes = 1L << 59;
 
     // Longest suffix first: "Ki" must not be read as an unknown "i" behind "K".
     private static readonly (string Suffix, long Factor)[] Suffixes =

@@ -30,7 +30,7 @@ public sealed record ReplicatedVolumeStatus
     /// <summary>What the record says of the second copy: only InSync may take over without losing a write.</summary>
     public SecondaryState SecondaryState { get; init; }
 
-    /// <summary>Counts the writes of the record. Null where the record is kept elsewhere (a file, in coloctl local).</summary>
+    /// <summary>Counts the writes of the record. Left out where the record is kept elsewhere (a file, in coloctl local).</summary>
     public long? RecordRevision { get; init; }
 
     /// <summary>One entry for each node that holds a copy, or held one and has not given it back.</summary>

@@ -5,11 +5,12 @@ using Colo.Operator.Options;
 // colo-operator: drives the ReplicatedVolumes of a cluster. The map:
 //   configuration and its checks   Options/
 //   composition, health            Hosting/
-//   colo-operator crd              Crd/ (prints crds/colo.dev_replicatedvolumes.yaml)
+//   colo-operator crd              Crd/ (prints crds/colo.dev_replicatedvolumes.yaml; --without-rules: that of older servers)
 return args switch
 {
     ["--help" or "-h"] => Help(),
-    ["crd"] => Crd(),
+    ["crd"] => Crd(withRules: true),
+    ["crd", "--without-rules"] => Crd(withRules: false),
     _ => await RunAsync(args),
 };
 
@@ -19,9 +20,9 @@ static int Help()
     return 0;
 }
 
-static int Crd()
+static int Crd(bool withRules)
 {
-    Console.Out.Write(ReplicatedVolumeCrd.ToYaml());
+    Console.Out.Write(ReplicatedVolumeCrd.ToYaml(withRules));
     return 0;
 }
 

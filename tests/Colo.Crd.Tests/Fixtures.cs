@@ -1,3 +1,1 @@
-using Colo.Testing.Kube;
-
-[assembly: AssemblyFixture(typeof(KubeApiServerFixture))]
+[assembly: AssemblyFixture(typeof(Colo.Crd.Tests.CrdFixture))]

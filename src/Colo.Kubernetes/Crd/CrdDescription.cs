@@ -44,9 +44,17 @@ public sealed record CrdVersion
 
     public IReadOnlyList<CrdRule> Rules { get; init; } = [];
 
-    /// <summary>Under these paths a property's initial value is the field's default; elsewhere (a status) absent means unknown.</summary>
-    public IReadOnlyList<string> DefaultsUnder { get; init; } = ["spec"];
+    /// <summary>
+    /// What people write. There a property's initial value is the field's default, and a scalar's bounds hold; elsewhere (a status)
+    /// absent means unknown, and no value is refused for its size: a report that does not arrive is worse than a strange one.
+    /// </summary>
+    public IReadOnlyList<string> InputUnder { get; init; } = ["spec"];
 }
+
+/// <summary>How a type of one value is written.</summary>
+/// <param name="Shape">Always: type, format.</param>
+/// <param name="Bounds">Where people write it: pattern, maxLength, minimum.</param>
+public sealed record CrdScalar(JsonObject Shape, JsonObject Bounds);
 
 /// <summary>A column of <c>kubectl get</c>.</summary>
 /// <param name="Type">string, integer, number, boolean or date (shown as an age).</param>

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Colo.Kubernetes.Crd;
 
 /// <summary>The CustomResourceDefinition (apiextensions.k8s.io/v1) of a described type. The same input gives the same text, byte by byte.</summary>
-public sealed class CrdDocument(CrdDescription description, JsonSerializerOptions json, IReadOnlyDictionary<Type, JsonObject> scalars)
+public sealed class CrdDocument(CrdDescription description, JsonSerializerOptions json, IReadOnlyDictionary<Type, CrdScalar> scalars)
 {
     /// <exception cref="InvalidOperationException">the description and the type do not fit; which field.</exception>
     public JsonObject ToJson() => new()

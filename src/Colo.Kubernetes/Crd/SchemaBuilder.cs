@@ -11,7 +11,7 @@ namespace Colo.Kubernetes.Crd;
 /// nullable has its initial value as default; a nullable one may be left out. No field is <c>nullable</c>: a null is dropped by the
 /// API server before anything is checked, so that absent is the only way to say nothing and CEL's <c>has</c> is enough.
 /// </summary>
-internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions json, IReadOnlyDictionary<Type, JsonObject> scalars)
+internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions json, IReadOnlyDictionary<Type, CrdScalar> scalars)
 {
     private static readonly string[] EveryObjectHas = ["apiVersion", "kind", "metadata"];
 
@@ -60,9 +60,11 @@ internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions js
 
     private JsonObject Shape(Type type, NullabilityInfo? info, string path)
     {
-        if (scalars.TryGetValue(type, out JsonObject? known))
+        if (scalars.TryGetValue(type, out CrdScalar? known))
         {
-            return (JsonObject)known.DeepClone();
+            JsonObject scalar = (JsonObject)known.Shape.DeepClone();
+            Merge(scalar, IsInput(path) ? known.Bounds : []);
+            return scalar;
         }
 
         if (type.IsEnum)
@@ -97,7 +99,7 @@ internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions js
     {
         JsonObject properties = [];
         JsonArray required = [];
-        object? fresh = HasDefaults(path) ? Activator.CreateInstance(type) : null;
+        object? fresh = IsInput(path) ? Activator.CreateInstance(type) : null;
         foreach (PropertyInfo property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance))
         {
             string name = NameOf(property);
@@ -115,7 +117,7 @@ internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions js
             {
                 required.Add(name);
             }
-            else if (HasDefaults(at) && info.ReadState != NullabilityState.Nullable)
+            else if (IsInput(at) && info.ReadState != NullabilityState.Nullable)
             {
                 fresh ??= Activator.CreateInstance(type);
                 AddDefault(schema, property, property.GetValue(fresh), at);
@@ -123,6 +125,8 @@ internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions js
 
             if (XmlDocumentation.Of(property) is { } description)
             {
+                // What the field is for says more than what its class is.
+                schema.Remove("description");
                 schema.Insert(0, "description", description);
             }
 
@@ -200,8 +204,8 @@ internal sealed class SchemaBuilder(CrdVersion version, JsonSerializerOptions js
         }
     }
 
-    private bool HasDefaults(string path) =>
-        version.DefaultsUnder.Any(p => path.StartsWith(p + ".", StringComparison.Ordinal));
+    private bool IsInput(string path) =>
+        version.InputUnder.Any(p => path.StartsWith(p + ".", StringComparison.Ordinal));
 
     private string NameOf(PropertyInfo property) =>
         property.GetCustomAttribute<JsonPropertyNameAttribute>()?.Name ?? json.PropertyNamingPolicy?.ConvertName(property.Name) ?? property.Name;

@@ -56,20 +56,34 @@ public static class ReplicatedVolumeCrd
         ],
     };
 
-    public static string ToYaml() => new CrdDocument(Description, VolumeDocument.JsonOptions, Scalars()).ToYaml(Header);
+    public static JsonObject ToJson() => Document(Description).ToJson();
 
-    private static Dictionary<Type, JsonObject> Scalars() => new()
+    /// <param name="withRules">
+    /// False: without the CEL rules, for servers before 1.29. Those before 1.25 know no rules (kubectl and Helm then refuse the field), those
+    /// before 1.29 no quantities in them. The schema and the operator still hold what they can.
+    /// </param>
+    public static string ToYaml(bool withRules = true)
     {
-        [typeof(ByteQuantity)] = new JsonObject
-        {
-            ["anyOf"] = new JsonArray(new JsonObject { ["type"] = "integer" }, new JsonObject { ["type"] = "string" }),
-            ["x-kubernetes-int-or-string"] = true,
-            ["minimum"] = 0,
-            ["maximum"] = ByteQuantity.MaxPlainBytes,
-            ["maxLength"] = 32,
-            ["pattern"] = ByteQuantity.Pattern,
-        },
-        [typeof(Duration)] = new JsonObject { ["type"] = "string", ["maxLength"] = 64, ["pattern"] = Duration.Pattern },
+        CrdDescription described = withRules
+            ? Description
+            : Description with { Versions = [.. Description.Versions.Select(v => v with { Rules = [] })] };
+        return Document(described).ToYaml(withRules ? Header : Header + "\nWithout rules in CEL: for Kubernetes before 1.29.");
+    }
+
+    private static CrdDocument Document(CrdDescription described) => new(described, VolumeDocument.JsonOptions, Scalars());
+
+    private static Dictionary<Type, CrdScalar> Scalars() => new()
+    {
+        [typeof(ByteQuantity)] = new(
+            new()
+            {
+                ["anyOf"] = new JsonArray(new JsonObject { ["type"] = "integer" }, new JsonObject { ["type"] = "string" }),
+                ["x-kubernetes-int-or-string"] = true,
+            },
+            new() { ["minimum"] = 0, ["maximum"] = ByteQuantity.MaxPlainBytes, ["maxLength"] = 32, ["pattern"] = ByteQuantity.Pattern }),
+        [typeof(Duration)] = new(
+            new() { ["type"] = "string" },
+            new() { ["maxLength"] = 64, ["pattern"] = Duration.Pattern }),
     };
 
     /// <summary>The bounds also keep the estimated cost of each CEL rule inside the API server's budget.</summary>

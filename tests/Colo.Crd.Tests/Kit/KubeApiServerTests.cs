@@ -4,8 +4,10 @@ using Colo.Testing.Kube;
 namespace Colo.Crd.Tests.Kit;
 
 /// <summary>The test kit's own promises, on which every test against Kubernetes stands.</summary>
-public sealed class KubeApiServerTests(KubeApiServerFixture kube)
+public sealed class KubeApiServerTests(CrdFixture crd)
 {
+    private readonly KubeApiServerFixture kube = crd.Kube;
+
     [Fact]
     public async Task The_server_is_a_real_one_and_kubectl_speaks_to_it() =>
         (await kube.Admin.JsonAsync("version"))["serverVersion"]!["gitVersion"]!.GetValue<string>().ShouldStartWith("v1.");

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Colo.Operator.Crd;
 using Colo.Testing;
 using Colo.Testing.Kube;
 using Colo.Testing.Local;
@@ -48,7 +47,12 @@ public sealed class ColoCluster : IAsyncDisposable
     public async Task<AgentProcess> AddNodeAsync(string letter, params IReadOnlyList<string> extra)
     {
         string name = Node(letter);
-        await Admin.ApplyAsync($$"""{"apiVersion":"v1","kind":"Node","metadata":{"name":"{{name}}","labels":{"kubernetes.io/hostname":"{{name}}"}}}""");
+        await Admin.ApplyAsync(
+            $$"""
+            apiVersion: v1
+            kind: Node
+            metadata: {name: {{name}}, labels: {kubernetes.io/hostname: {{name}} } }
+            """);
         AgentProcess agent = new(name, Path.Combine(directory.Path, letter), Namespace, agentKubeconfig, extra);
         Directory.CreateDirectory(agent.Root);
         agents[name] = agent;
@@ -135,7 +139,7 @@ public sealed class ColoCluster : IAsyncDisposable
     /// <summary>The CRD, and of the chart what says who may do what.</summary>
     private async Task InstallAsync()
     {
-        await Admin.ApplyAsync(ReplicatedVolumeCrd.ToYaml());
+        await Admin.OutputAsync("apply", "--validate=false", "-f", Path.Combine(Built.Repository, "crds", "colo.dev_replicatedvolumes.yaml"));
         await Admin.OutputAsync("wait", "--for=condition=Established", "crd/replicatedvolumes.colo.dev", "--timeout=60s");
         ToolResult chart = await Tool.RunAsync(
             await KubePrograms.PathOfAsync("helm"),

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Http.Json;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
 
 namespace Colo.Testing.Kube;
@@ -84,6 +86,20 @@ public sealed class KubeApiServer : IAsyncDisposable
         string path = NextKubeconfig();
         await KubeconfigFile.WithTokenAsync(path, Address, AuthorityPem, token);
         return path;
+    }
+
+    /// <summary>One request as admin, where a kubectl for each would take long.</summary>
+    /// <param name="path">From the root: <c>/apis/colo.dev/v1alpha1/...</c>.</param>
+    public async Task<KubeAnswer> SendAsync(HttpMethod method, string path, JsonNode? body = null, string contentType = "application/json")
+    {
+        using HttpRequestMessage request = new(method, new Uri(Address, path));
+        if (body is not null)
+        {
+            request.Content = new StringContent(body.ToJsonString(), Encoding.UTF8, contentType);
+        }
+
+        using HttpResponseMessage answer = await adminHttp!.SendAsync(request);
+        return new(answer.StatusCode, JsonNode.Parse(await answer.Content.ReadAsStringAsync())!);
     }
 
     /// <summary>The API server is killed; etcd keeps what it acknowledged. Does nothing where it is stopped.</summary>
@@ -228,4 +244,14 @@ public sealed class KubeApiServer : IAsyncDisposable
 
     private string NextKubeconfig() =>
         directory.File(string.Create(CultureInfo.InvariantCulture, $"user-{Interlocked.Increment(ref issued)}.kubeconfig"));
+}
+
+/// <summary>What the API server said: an object, or a Status that tells what is wrong.</summary>
+public sealed record KubeAnswer(HttpStatusCode Code, JsonNode Body)
+{
+    public bool IsSuccess => (int)Code is >= 200 and < 300;
+
+    /// <summary>The fields that a refused object is blamed for, each with its reason: <c>spec.mode: Unsupported value...</c></summary>
+    public IReadOnlyList<string> Causes =>
+        Body["details"]?["causes"] is JsonArray causes ? [.. causes.Select(c => $"{c!["field"]}: {c["message"]}")] : [];
 }
