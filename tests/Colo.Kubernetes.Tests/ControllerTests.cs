@@ -98,6 +98,34 @@ public sealed class ControllerTests
             TimeSpan.FromMilliseconds(100));
     }
 
+    [Fact]
+    public async Task Work_shows_in_the_metrics_under_the_names_that_dashboards_know()
+    {
+        int calls = 0;
+        using WorkQueue queue = new("measured", Fast, TimeProvider.System);
+        await RunWhileAsync(
+            queue,
+            (_, _) => ++calls == 1 ? throw new IOException("once") : ValueTask.FromResult(ReconcileResult.Done),
+            async () =>
+            {
+                queue.Add(new ObjectKey("ns", "a"));
+                await Eventually.TrueAsync(() => calls == 2, "worked on twice");
+            });
+        using MemoryStream exported = new();
+        await Prometheus.Metrics.DefaultRegistry.CollectAndExportAsTextAsync(exported);
+        string[] lines = System.Text.Encoding.UTF8.GetString(exported.ToArray()).Split('\n');
+        lines.ShouldContain("workqueue_depth{name=\"measured\"} 0");
+        lines.ShouldContain("workqueue_adds_total{name=\"measured\"} 2");
+        lines.ShouldContain("workqueue_retries_total{name=\"measured\"} 1");
+        lines.ShouldContain("workqueue_queue_duration_seconds_count{name=\"measured\"} 2");
+        lines.ShouldContain("workqueue_work_duration_seconds_count{name=\"measured\"} 2");
+        lines.ShouldContain("controller_runtime_reconcile_total{controller=\"measured\",result=\"error\"} 1");
+        lines.ShouldContain("controller_runtime_reconcile_total{controller=\"measured\",result=\"success\"} 1");
+        lines.ShouldContain("controller_runtime_reconcile_errors_total{controller=\"measured\"} 1");
+        lines.ShouldContain("controller_runtime_reconcile_time_seconds_count{controller=\"measured\"} 2");
+        lines.ShouldContain("controller_runtime_active_workers{controller=\"measured\"} 0");
+    }
+
     private static async Task RunWhileAsync(
         WorkQueue queue, Func<ObjectKey, CancellationToken, ValueTask<ReconcileResult>> reconcile, Func<Task> test, TimeSpan? bound = null)
     {

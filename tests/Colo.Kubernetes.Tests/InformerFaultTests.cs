@@ -96,6 +96,23 @@ public sealed class InformerFaultTests(KubeApiServerFixture kube) : IDisposable
     }
 
     [Fact]
+    public async Task A_connection_that_died_without_a_word_is_replaced()
+    {
+        string ns = await kube.NewNamespaceAsync();
+        ResourceClient<V1ConfigMap> maps = Cluster.ConfigMaps(direct);
+        await using Forwarder forwarder = new(kube.Server.Address);
+        using k8s.Kubernetes client = Cluster.Connect(kube.Server, forwarder.Address);
+        await using Following<V1ConfigMap> following = new(client, ResourceTypes.ConfigMaps, Impatient with { Namespace = ns });
+        await following.Informer.Synced;
+        forwarder.Strand();
+        await CreateAsync(maps, ns, "one");
+
+        // HTTP/2 puts every request into the one connection that is there: without pings this takes the minutes of TCP's retries.
+        await Eventually.TrueAsync(() => following.Told.Contains("+one"), "the informer finds a new connection");
+        following.Informer.Requests.Lists.ShouldBe(1);
+    }
+
+    [Fact]
     public async Task A_watch_that_ends_at_once_again_and_again_is_not_asked_in_a_tight_loop()
     {
         string ns = await kube.NewNamespaceAsync();

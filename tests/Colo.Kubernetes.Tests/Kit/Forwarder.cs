@@ -16,6 +16,8 @@ internal sealed class Forwarder : IAsyncDisposable
     private readonly List<Task> tasks = [];
     private Socket? listener;
     private TaskCompletionSource flowing = Flowing();
+    private int stranded;
+    private int accepted;
 
     public Forwarder(Uri server)
     {
@@ -45,6 +47,15 @@ internal sealed class Forwarder : IAsyncDisposable
         lock (guard)
         {
             flowing = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+    }
+
+    /// <summary>The connections that are there never carry anything again, as when a peer's machine died; new ones work.</summary>
+    public void Strand()
+    {
+        lock (guard)
+        {
+            stranded = accepted;
         }
     }
 
@@ -108,15 +119,17 @@ internal sealed class Forwarder : IAsyncDisposable
             {
                 Socket near = await from.AcceptAsync();
                 Socket far = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                int number;
                 lock (guard)
                 {
                     sockets.Add(near);
                     sockets.Add(far);
+                    number = ++accepted;
                 }
 
                 await far.ConnectAsync(IPAddress.Loopback, target);
-                Own(PumpAsync(near, far));
-                Own(PumpAsync(far, near));
+                Own(PumpAsync(near, far, number));
+                Own(PumpAsync(far, near, number));
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -129,7 +142,7 @@ internal sealed class Forwarder : IAsyncDisposable
         }
     }
 
-    private async Task PumpAsync(Socket from, Socket to)
+    private async Task PumpAsync(Socket from, Socket to, int number)
     {
         byte[] buffer = new byte[16 * 1024];
         try
@@ -137,7 +150,10 @@ internal sealed class Forwarder : IAsyncDisposable
             while (await from.ReceiveAsync(buffer) is var read and > 0)
             {
                 await flowing.Task;
-                await to.SendAsync(buffer.AsMemory(0, read));
+                if (number > stranded)
+                {
+                    await to.SendAsync(buffer.AsMemory(0, read));
+                }
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
