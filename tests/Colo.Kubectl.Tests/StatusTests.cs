@@ -17,7 +17,7 @@ public sealed class StatusTests(ColoCluster cluster)
         string[] lines = table.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         lines.Length.ShouldBe(3);
         lines[0].ShouldStartWith("NAME   PHASE       PRIMARY   SECONDARY   SYNC     CHECKPOINT   SIZE   AGE");
-        lines[1].ShouldMatch("^db +Protected +node-a +node-b +InSync +4[0-9]s +20Gi +[0-9]+s");
+        lines[1].ShouldMatch("^db +Protected +node-a +node-b +InSync +[0-9ms]+ +20Gi +[0-9ms]+");
         lines[2].ShouldMatch("^web +Protected +node-b +node-c ");
     }
 
