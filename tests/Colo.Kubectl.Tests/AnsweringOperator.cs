@@ -3,7 +3,7 @@ using Colo.Kubernetes;
 using Colo.Testing;
 using Colo.Testing.Kube;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>
 /// Plays the operator for one volume, through the real API: waits for one request, says in status.lastRequest what came of it, and removes
@@ -23,7 +23,10 @@ internal sealed class AnsweringOperator(KubeApiServer server, string @namespace,
         JsonObject said = status ?? [];
         said["lastRequest"] = new JsonObject
         {
-            ["verb"] = verb, ["outcome"] = outcome, ["message"] = message, ["time"] = ColoCluster.Time(DateTimeOffset.UtcNow),
+            ["verb"] = verb,
+            ["outcome"] = outcome,
+            ["message"] = message,
+            ["time"] = ColoCluster.Time(DateTimeOffset.UtcNow),
         };
         await ColoCluster.PatchStatusAsync(server, @namespace, volume, said);
         await RemoveAsync(verb);

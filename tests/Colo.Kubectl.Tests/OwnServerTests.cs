@@ -1,7 +1,7 @@
 using Colo.Testing;
 using Colo.Testing.Kube;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>What needs a server of its own: without the CRD, stopped in the middle, without or with an operator's Lease.</summary>
 public sealed class OwnServerTests
@@ -69,7 +69,7 @@ public sealed class OwnServerTests
         tooShort.ExitCode.ShouldBe(3);
         tooShort.Error.ShouldContain("whether the operator runs cannot be told");
 
-        Task<ToolResult> asking = coloctl.RunAsync("checkpoint", "db", "--timeout", "3s");
+        Task<ToolResult> asking = coloctl.RunAsync("checkpoint", "db", "--timeout", "10s");
         for (int second = 3; !asking.IsCompleted; second++)
         {
             await RenewAsync(server, second);
