@@ -1,5 +1,5 @@
 using Colo.Api;
-using Colo.Operator.Status;
+using Colo.Operator.Cluster;
 
 namespace Colo.Operator.Events;
 

@@ -90,6 +90,6 @@ internal sealed class StatusPublisher
     private bool CountersAreDue(VolumeSession session)
     {
         TimeSpan fair = TimeSpan.FromSeconds((double)sessions.Count / CounterWritesPerSecond);
-        return session.Published is null || time.GetElapsedTime(session.PublishedAt) >= (fair > CounterInterval ? fair : CounterInterval);
+        return time.GetElapsedTime(session.PublishedAt) >= (fair > CounterInterval ? fair : CounterInterval);
     }
 }

@@ -22,7 +22,8 @@ internal sealed class VolumeSession(string uid, VolumeDriver driver, RoundRecord
     /// <summary>As last written by this process, or found when it began; null: not yet.</summary>
     public ReplicatedVolumeStatus? Published { get; set; }
 
-    /// <summary>A timestamp of the monotonic clock.</summary>
+    /// <summary>A timestamp of the monotonic clock; of the session's beginning where nothing was written since: an operator that starts does
+    /// not write the counters of all volumes at once.</summary>
     public long PublishedAt { get; set; }
 
     /// <summary>The name of a request, its annotation's value, and since when it waits.</summary>
