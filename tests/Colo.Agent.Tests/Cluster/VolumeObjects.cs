@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Colo.AgentApi;
 using Colo.Testing.Kube;
+using Colo.Testing.Local;
 using k8s;
 
 namespace Colo.Agent.Tests.Cluster;
@@ -8,32 +9,11 @@ namespace Colo.Agent.Tests.Cluster;
 /// <summary>ReplicatedVolumes on a real API server, as a person (kubectl) and as a program (a client) see them.</summary>
 internal static class VolumeObjects
 {
-    /// <summary>The part of the type that the record lives on; what else a volume is, nobody here looks at.</summary>
-    private const string Definition =
-        """
-        apiVersion: apiextensions.k8s.io/v1
-        kind: CustomResourceDefinition
-        metadata: {name: replicatedvolumes.colo.dev}
-        spec:
-          group: colo.dev
-          scope: Namespaced
-          names: {kind: ReplicatedVolume, plural: replicatedvolumes, singular: replicatedvolume}
-          versions:
-          - name: v1alpha1
-            served: true
-            storage: true
-            subresources: {status: {}}
-            schema:
-              openAPIV3Schema:
-                type: object
-                properties:
-                  spec: {type: object, x-kubernetes-preserve-unknown-fields: true}
-                  status: {type: object, x-kubernetes-preserve-unknown-fields: true}
-        """;
-
+    /// <summary>The type as it is shipped.</summary>
     public static async Task DefineAsync(Kubectl kubectl)
     {
-        (await kubectl.RunWithInputAsync(Definition, "apply", "-f", "-")).EnsureSuccess();
+        await kubectl.OutputAsync(
+            "apply", "--validate=false", "-f", Path.Combine(Built.Repository, "crds", "colo.dev_replicatedvolumes.yaml"));
         await kubectl.OutputAsync("wait", "--for=condition=Established", "crd/replicatedvolumes.colo.dev", "--timeout=60s");
     }
 

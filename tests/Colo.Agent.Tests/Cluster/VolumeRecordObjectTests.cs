@@ -93,7 +93,7 @@ public sealed class VolumeRecordObjectTests(KubeApiServerFixture kube) : IAsyncL
         made.ShouldBeGreaterThan(0);
         JsonNode volume = await VolumeObjects.GetAsync(kube.Admin, @namespace, Name);
         ((string?)volume["metadata"]!["labels"]!["round"]).ShouldBe($"r{made}");
-        ((string?)volume["status"]!["phase"]).ShouldBe($"P{made}");
+        ((string?)volume["status"]!["message"]).ShouldBe($"round {made}");
         ((long?)volume["status"]!["term"]).ShouldBe(31);
     }
 
@@ -120,13 +120,22 @@ public sealed class VolumeRecordObjectTests(KubeApiServerFixture kube) : IAsyncL
     [InlineData("""{"recordRevision":"one","term":1,"currentPrimary":"a"}""")]
     public async Task A_status_that_is_no_record_is_refused_and_not_guessed_at(string status)
     {
-        using (await client.CustomObjects.PatchNamespacedCustomObjectStatusWithHttpMessagesAsync(
-            new k8s.Models.V1Patch($$$"""{"status":{{{status}}}}""", k8s.Models.V1Patch.PatchType.MergePatch),
-            "colo.dev", "v1alpha1", @namespace, "replicatedvolumes", Name))
-        {
-            await Should.ThrowAsync<InvalidDataException>(() => store.ReadAsync(None));
-            await Should.ThrowAsync<InvalidDataException>(() => store.TryReplaceAsync(First, First with { Term = 2 }, None));
-        }
+        using k8s.Kubernetes odd = VolumeObjects.Client(
+            kube.Server.AdminKubeconfig, new Canned($$$"""{"metadata":{"uid":"{{{uid}}}","resourceVersion":"7"},"status":{{{status}}}}"""));
+        VolumeRecordObject there = VolumeObjects.Store(odd, @namespace, Name, uid);
+        await Should.ThrowAsync<InvalidDataException>(() => there.ReadAsync(None));
+        await Should.ThrowAsync<InvalidDataException>(() => there.TryReplaceAsync(First, First with { Term = 2 }, None));
+        await Should.ThrowAsync<InvalidDataException>(() => there.TryCreateAsync(First, None));
+    }
+
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("""{"metadata":{"uid":"x"}}""")]
+    [InlineData("<html>please log in</html>")]
+    public async Task An_answer_that_is_no_object_is_refused(string answer)
+    {
+        using k8s.Kubernetes odd = VolumeObjects.Client(kube.Server.AdminKubeconfig, new Canned(answer));
+        await Should.ThrowAsync<InvalidDataException>(() => VolumeObjects.Store(odd, @namespace, Name, uid).ReadAsync(None));
     }
 
     [Fact]
@@ -234,8 +243,8 @@ public sealed class VolumeRecordObjectTests(KubeApiServerFixture kube) : IAsyncL
         while (!enough.IsCancellationRequested)
         {
             round++;
-            await PatchAsync($$$"""{"metadata":{"labels":{"round":"r{{{round}}}"}},"spec":{"note":{{{round}}}}}""", isStatus: false);
-            await PatchAsync($$$"""{"status":{"phase":"P{{{round}}}"}}""", isStatus: true);
+            await PatchAsync($$$"""{"metadata":{"labels":{"round":"r{{{round}}}"}},"spec":{"resync":{"maxBytesPerSecond":{{{round}}} } } }""", isStatus: false);
+            await PatchAsync($$$"""{"status":{"message":"round {{{round}}}"}}""", isStatus: true);
         }
 
         return round;
@@ -249,6 +258,13 @@ public sealed class VolumeRecordObjectTests(KubeApiServerFixture kube) : IAsyncL
                 body, "colo.dev", "v1alpha1", @namespace, "replicatedvolumes", Name)
             : await client.CustomObjects.PatchNamespacedCustomObjectWithHttpMessagesAsync(
                 body, "colo.dev", "v1alpha1", @namespace, "replicatedvolumes", Name);
+    }
+
+    /// <summary>A server, or whatever stands in its way, that says one thing to everybody.</summary>
+    private sealed class Canned(string answer) : DelegatingHandler
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+            Task.FromResult(new HttpResponseMessage { Content = new StringContent(answer), RequestMessage = request });
     }
 
     private sealed class Recorder(List<Uri> asked) : DelegatingHandler
