@@ -17,7 +17,8 @@ internal static class KubernetesMetrics
 
     public static readonly Gauge QueueDepth = Metrics.CreateGauge("workqueue_depth", "Current depth of workqueue", QueueLabels);
 
-    public static readonly Counter QueueAdds = Metrics.CreateCounter("workqueue_adds_total", "Total number of adds handled by workqueue", QueueLabels);
+    public static readonly Counter QueueAdds =
+        Metrics.CreateCounter("workqueue_adds_total", "Total number of adds handled by workqueue", QueueLabels);
 
     public static readonly Counter QueueRetries =
         Metrics.CreateCounter("workqueue_retries_total", "Total number of retries handled by workqueue", QueueLabels);

@@ -26,7 +26,7 @@ public sealed class WhoMayCallWhomTests
     /// <summary>Rooms that get everything handed in; only executables compose.</summary>
     private static readonly string[] Libraries =
         ["Colo.Blocks", "Colo.Linux", "Colo.Nbd", "Colo.Qcow2", "Colo.Replication", "Colo.AgentApi", "Colo.Api", "Colo.Control",
-            "Colo.Driver"];
+            "Colo.Driver", "Colo.Kubernetes"];
 
     public static TheoryData<string> AllRooms => [.. Repository.Rooms.Keys.Order(StringComparer.Ordinal)];
 

@@ -123,7 +123,8 @@ public sealed class LeaderElectionTests(KubeApiServerFixture kube) : IDisposable
                 && lease.Spec.RenewTime > lease.Metadata.CreationTimestamp, "it renews a labelled Lease, and keeps the label");
         await kube.Admin.OutputAsync("delete", "lease", "colo", "-n", ns);
         await Eventually.TrueAsync(
-            async () => (await kube.Admin.OutputAsync("get", "lease", "-n", ns, "-o", "name")).Contains("colo", StringComparison.Ordinal), "made again");
+            async () => (await kube.Admin.OutputAsync("get", "lease", "-n", ns, "-o", "name")).Contains("colo", StringComparison.Ordinal),
+            "made again");
         int more = first.Acts + 50;
         await Eventually.TrueAsync(() => first.Acts >= more, "the first goes on");
         second.Acts.ShouldBe(0);

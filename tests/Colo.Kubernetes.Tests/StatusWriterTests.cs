@@ -69,7 +69,8 @@ public sealed class StatusWriterTests : IDisposable
             {
                 ["status"] = new JsonObject
                 {
-                    ["conditions"] = new JsonArray(new JsonObject { ["type"] = "Foreign", ["status"] = "True", ["lastTransitionTime"] = "2020-01-01T00:00:00Z" }),
+                    ["conditions"] = new JsonArray(
+                        new JsonObject { ["type"] = "Foreign", ["status"] = "True", ["lastTransitionTime"] = "2020-01-01T00:00:00Z" }),
                 },
             },
             "status", default);

@@ -107,7 +107,7 @@ internal sealed class ApiProxy : IAsyncDisposable
 internal sealed record ProxyAnswer(int Status, string Body)
 {
     private const string Expired =
-        """{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 1 (2)","reason":"Expired","code":410}""";
+        """{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Expired","code":410}""";
 
     public static ProxyAnswer Gone => new(410, Expired);
 
