@@ -96,7 +96,10 @@ public static class Placement
             hash = (hash ^ c) * 16777619;
         }
 
-        return hash;
+        // Names of nodes differ in their last characters; these two steps carry that difference into the high bits, which decide an order.
+        hash = (hash ^ (hash >> 16)) * 0x85ebca6b;
+        hash = (hash ^ (hash >> 13)) * 0xc2b2ae35;
+        return hash ^ (hash >> 16);
     }
 
     private static string Text(string needed, ReplicatedVolumeSpec spec, NodeRefusals refusals, IReadOnlyList<NodeFacts> usable, int count)
