@@ -23,8 +23,9 @@ render() {
 }
 
 main() {
-  mkdir -p "$root/$chart/files/crds"
+  mkdir -p "$root/$chart/files/crds/without-rules"
   cp crds/colo.dev_replicatedvolumes.yaml "$root/$chart/files/crds/"
+  cp crds/without-rules/colo.dev_replicatedvolumes.yaml "$root/$chart/files/crds/without-rules/"
   render serviceaccounts.yaml rbac/serviceaccounts.yaml
   render rbac-operator.yaml rbac/operator.yaml
   render rbac-agent.yaml rbac/agent.yaml

@@ -65,11 +65,28 @@ public sealed class ShippedProgramsTests(InstalledChart cluster)
         named.Except(exported).Except(ExportedMetrics.NamesIn(await MetricsAsync(http, agentA))).ShouldBeEmpty();
         (await MetricsAsync(http, agentA)).ShouldContain("volume=\"shipped\",namespace=\"default\",node=\"node-a\"");
 
+        await PrometheusSeesAllAsync([agentA.Metrics, agentB.Metrics], leader.Metrics);
+
         await cluster.Admin.OutputAsync("delete", "replicatedvolume", "shipped", "-n", "default", "--timeout=60s");
         foreach (ShippedProgram program in all)
         {
             program.Log.ShouldNotContain("orbidden", customMessage: "a role lacks what a program asks for");
         }
+    }
+
+    private static async Task PrometheusSeesAllAsync(string[] agents, string leader)
+    {
+        await using RunningPrometheus prometheus = await RunningPrometheus.StartAsync(("colo-agent", agents), ("colo-operator", [leader]));
+        await Eventually.TrueAsync(async () => await prometheus.QueryAsync("sum(up)") is 3, "Prometheus has scraped all three");
+        (await prometheus.QueryAsync("""sum(leader_election_master_status{job="colo-operator"})""")).ShouldBe(1);
+        (await prometheus.QueryAsync("""colo_volume_phase{namespace="default",volume="shipped",phase="Protected"}""")).ShouldBe(1);
+        (await prometheus.QueryAsync("""sum(colo_volume_in_sync{namespace="default",volume="shipped"} * colo_volume_primary)""")).ShouldBe(1);
+        foreach (string query in Dashboards.Files.SelectMany(Dashboards.Queries))
+        {
+            await prometheus.QueryAsync(query);
+        }
+
+        await Eventually.TrueAsync(async () => (await prometheus.AlertsAsync()).Length == 0, "no alert waits");
     }
 
     private static Task<string> MetricsAsync(HttpClient http, ShippedProgram program) => http.GetStringAsync(new Uri($"http://{program.Metrics}/metrics"));

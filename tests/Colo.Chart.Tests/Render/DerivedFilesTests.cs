@@ -17,7 +17,8 @@ public sealed class DerivedFilesTests
 
         string[] written = Directory.GetFiles(Path.Combine(root.Path, "config"), "*.yaml", SearchOption.AllDirectories);
         written.Length.ShouldBeGreaterThan(8);
-        foreach (string file in written.Append(Path.Combine(chart, "colo-operator", "files", "crds", "colo.dev_replicatedvolumes.yaml")))
+        string[] crds = Directory.GetFiles(Path.Combine(chart, "colo-operator", "files", "crds"), "*.yaml", SearchOption.AllDirectories);
+        foreach (string file in written.Concat(crds))
         {
             string path = Path.GetRelativePath(root.Path, file);
             (await File.ReadAllTextAsync(Path.Combine(Built.Repository, path))).ShouldBe(
