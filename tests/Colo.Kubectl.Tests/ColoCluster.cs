@@ -5,7 +5,7 @@ using Colo.Testing.Kube;
 using Colo.Testing.Local;
 using k8s;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>The API server of all tests here, with the repository's CRD; each test has a namespace of its own.</summary>
 public sealed class ColoCluster : IAsyncLifetime
@@ -14,7 +14,7 @@ public sealed class ColoCluster : IAsyncLifetime
 
     public KubeApiServer Server => fixture.Server;
 
-    public Testing.Kube.Kubectl Admin => fixture.Admin;
+    public Kubectl Admin => fixture.Admin;
 
     internal Task<string> NewNamespaceAsync() => fixture.NewNamespaceAsync();
 
@@ -26,10 +26,10 @@ public sealed class ColoCluster : IAsyncLifetime
         await InstallCrdAsync(Server);
     }
 
-    /// <summary>Not validated by kubectl: this API server does not know the CEL rules in it and drops them.</summary>
+    /// <summary>The one without CEL rules, which this API server does not know.</summary>
     internal static async Task InstallCrdAsync(KubeApiServer server)
     {
-        await server.Admin.OutputAsync("apply", "--validate=false", "-f", Path.Combine(Built.Repository, "crds", "colo.dev_replicatedvolumes.yaml"));
+        await server.Admin.OutputAsync("apply", "-f", Path.Combine(Built.Repository, "crds", "without-rules", "colo.dev_replicatedvolumes.yaml"));
         await server.Admin.OutputAsync("wait", "--for=condition=Established", "crd/replicatedvolumes.colo.dev");
     }
 

@@ -2,7 +2,7 @@ using Colo.Testing;
 using Colo.Testing.Kube;
 using Colo.Testing.Local;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>coloctl as one user of one cluster, in one namespace; by its own name, or called by kubectl.</summary>
 internal sealed class Coloctl(string kubeconfig, string @namespace)

@@ -1,6 +1,6 @@
 using Colo.Testing;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 public sealed class EventsTests(ColoCluster cluster)
 {

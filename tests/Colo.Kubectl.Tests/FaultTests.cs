@@ -1,6 +1,6 @@
 using Colo.Testing;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>Each thing that can be wrong is one sentence, and an exit code.</summary>
 public sealed class FaultTests(ColoCluster cluster)

@@ -1,3 +1,3 @@
-using Colo.Kubectl.Tests;
+using Colo.KubectlTests;
 
 [assembly: AssemblyFixture(typeof(ColoCluster))]

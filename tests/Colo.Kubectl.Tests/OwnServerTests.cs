@@ -1,7 +1,7 @@
 using Colo.Testing;
 using Colo.Testing.Kube;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>What needs a server of its own: without the CRD, stopped in the middle, without or with an operator's Lease.</summary>
 public sealed class OwnServerTests

@@ -1,7 +1,7 @@
 using Colo.Operator.Tests.Kit;
 using Colo.Testing;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>The whole way: coloctl, the real API server, a real operator with the chart's rights, real agents.</summary>
 public sealed class RealOperatorTests(ColoCluster kube)

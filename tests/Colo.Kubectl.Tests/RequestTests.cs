@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Colo.Testing;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>Requests through the real API server; the operator's part is played here.</summary>
 public sealed class RequestTests(ColoCluster cluster)

@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Colo.Testing;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 public sealed class StatusTests(ColoCluster cluster)
 {

@@ -1,6 +1,6 @@
 using Colo.Testing;
 
-namespace Colo.Kubectl.Tests;
+namespace Colo.KubectlTests;
 
 /// <summary>What a person sees on a terminal, and what a program sees in a pipe.</summary>
 public sealed class TerminalTests(ColoCluster cluster)
