@@ -40,8 +40,9 @@ public abstract class Scenario(KubeCluster cluster) : IAsyncLifetime
     {
         Node leader = await cluster.LeaderAsync() ?? throw new InvalidOperationException("no operator leads");
         Node[] others = [.. cluster.Nodes.Where(node => node != leader)];
-        Volume volume = await Volume.ProtectedAsync(cluster, withLeader ? leader : others[0], others[1]);
+        Volume volume = await Volume.ApplyAsync(cluster, withLeader ? leader : others[0], others[1]);
         volumes.Add(volume);
+        await volume.WaitProtectedAsync();
         return volume;
     }
 

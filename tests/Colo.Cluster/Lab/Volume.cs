@@ -36,8 +36,8 @@ internal sealed class Volume : IAsyncDisposable
 
     public WriteJournal Journal { get; } = new(JournalSlots, (ulong)Random.Shared.NextInt64());
 
-    /// <summary>Applies a manifest that has nothing but what must be said, and waits for Protected.</summary>
-    public static async Task<Volume> ProtectedAsync(KubeCluster cluster, Node primary, Node secondary)
+    /// <summary>Applies a manifest that has nothing but what must be said.</summary>
+    public static async Task<Volume> ApplyAsync(KubeCluster cluster, Node primary, Node secondary)
     {
         string name = Notes.Scenario.ToLowerInvariant().Replace('_', '-');
         name = name[..Math.Min(name.Length, 40)].Trim('-');
@@ -52,7 +52,6 @@ internal sealed class Volume : IAsyncDisposable
               placement: {primaryNode: {{primary.Name}}, secondaryNode: {{secondary.Name}}}
             """);
         volume.Uid = (string)(await volume.ObjectAsync())["metadata"]!["uid"]!;
-        await volume.WaitProtectedAsync();
         return volume;
     }
 
