@@ -38,7 +38,7 @@ LIST
 # What eng/kube.sh makes Kubernetes' programs with, once; nothing of it where they are in its cache already.
 kubernetes_requirements() {
   local cache=${COLO_KUBE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/colo-operator/kube}
-  if [[ ! -x ${KUBEBUILDER_ASSETS:-}/kube-apiserver && ! -x $cache/v1.20.2/kube-apiserver ]]; then
+  if [[ ! -x ${KUBEBUILDER_ASSETS:-}/kube-apiserver && -z $(compgen -G "$cache/v*/kube-apiserver") ]]; then
     cat <<'LIST'
 golang-go                             go
 golang-github-modern-go-reflect2-dev  /usr/share/gocode/src/github.com/modern-go/reflect2
