@@ -90,6 +90,7 @@ public static class OperatorHost
         services.AddSingleton<IGuestQuiesce, KubeVirtQuiesce>();
         services.AddSingleton<QuiescedCheckpoint>();
         services.AddSingleton<RoundReport>();
+        services.AddSingleton<UnreachableAgents>();
         services.AddSingleton<VolumeWorker>();
     }
 

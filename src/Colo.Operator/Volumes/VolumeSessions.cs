@@ -35,7 +35,7 @@ internal sealed class VolumeSessions(IKubernetes api, IAgents agents, OperatorOp
         }
 
         RoundRecordStore record = new(new VolumeRecordObject(api, volume.Key.Namespace, volume.Key.Name, volume.Uid));
-        VolumeSession session = new(volume.Uid, new VolumeDriver(volume.Uid, agents, record, driverOptions, time), record);
+        VolumeSession session = new(volume.Uid, new VolumeDriver(volume.Uid, agents, record, driverOptions, time), record) { PublishedAt = time.GetTimestamp() };
         sessions[volume.Key] = session;
         return session;
     }

@@ -23,13 +23,9 @@ internal sealed class VolumeWorker(
     RequestDesk desk,
     QuiescedCheckpoint quiesce,
     RoundReport report,
-    VolumeMetrics metrics,
-    TimeProvider time) : IReconciler
+    UnreachableAgents unreachable,
+    VolumeMetrics metrics) : IReconciler
 {
-    /// <summary>Of an agent's Lease.</summary>
-    private static readonly TimeSpan RenewsWithin = TimeSpan.FromSeconds(3);
-    private static readonly TimeSpan NotAnsweringFor = TimeSpan.FromSeconds(5);
-
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(50);
 
     public async ValueTask<ReconcileResult> ReconcileAsync(ObjectKey key, CancellationToken token)
@@ -84,7 +80,7 @@ internal sealed class VolumeWorker(
         }
 
         metrics.Follow(session, decision);
-        bool published = await publisher.PublishAsync(session, Complete(session, decision.Status, decision.Seen), decision.Plan, token);
+        bool published = await publisher.PublishAsync(session, Complete(session, decision.Status, decision.Plan, decision.Seen), decision.Plan, token);
 
         // A takeover does not wait for its status to be told.
         if (!published && acts && decision.Plan.Phase != VolumePhase.FailingOver)
@@ -107,7 +103,7 @@ internal sealed class VolumeWorker(
         IReadOnlyList<JudgedRequest> judged = desk.Judge(session, requests, round.Settled);
         if (round.Plan is null || judged.Count > 0)
         {
-            ReplicatedVolumeStatus status = desk.Note(Complete(session, round.Status, round.Seen), judged);
+            ReplicatedVolumeStatus status = desk.Note(Complete(session, round.Status, round.Plan, round.Seen), judged);
             bool published = await publisher.PublishAsync(session, status, round.Plan, token);
             if (published && judged.Count > 0)
             {
@@ -123,21 +119,10 @@ internal sealed class VolumeWorker(
     }
 
     /// <summary>What the driver does not know of: the last request, and why agents cannot be reached.</summary>
-    private ReplicatedVolumeStatus Complete(VolumeSession session, ReplicatedVolumeStatus status, VolumeObservation seen)
+    private ReplicatedVolumeStatus Complete(VolumeSession session, ReplicatedVolumeStatus status, VolumePlan? plan, VolumeObservation seen)
     {
-        string[] faults = [.. seen.Sights.Values.OrderBy(s => s.Node, StringComparer.Ordinal).Select(Unreachable).OfType<string>()];
-        return UnreachableAgents.Note(status, faults) with { LastRequest = session.Before.LastRequest };
-    }
-
-    /// <summary>An agent that renews its Lease and cannot be talked to: not dead, and not for the failure detector, but for a person.</summary>
-    private string? Unreachable(AgentSight sight)
-    {
-        if (sight.Answers || sight.SilentFor > RenewsWithin || time.GetUtcNow() - (sight.LastSeen ?? default) < NotAnsweringFor)
-        {
-            return null;
-        }
-
-        return cluster.Agents.Describe(sight.Node).Fault is { } fault ? $"{sight.Node}: {fault}" : null;
+        bool looksForNodes = plan?.Situation is VolumeSituation.Unplaced or VolumeSituation.Unrecorded;
+        return unreachable.Note(status, looksForNodes ? cluster.Agents.Nodes : seen.Sights.Keys) with { LastRequest = session.Before.LastRequest };
     }
 }
 

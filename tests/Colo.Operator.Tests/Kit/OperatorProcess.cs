@@ -31,6 +31,13 @@ public sealed class OperatorProcess : IAsyncDisposable
         await process.Process.WaitForExitAsync();
     }
 
+    /// <summary>SIGTERM; waits for its end.</summary>
+    public async Task TerminateAsync()
+    {
+        (await Tool.RunAsync("/bin/kill", "-TERM", process.Pid.ToString(System.Globalization.CultureInfo.InvariantCulture))).EnsureSuccess();
+        await process.WaitAsync();
+    }
+
     public async Task<string> GetAsync(string path)
     {
         using HttpClient http = new();
