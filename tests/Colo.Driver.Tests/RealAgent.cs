@@ -62,7 +62,7 @@ internal sealed class RealAgent : IAsyncDisposable
         bool answers = await Connection.AnswersAsync(CancellationToken.None);
         string log = process!.Output + process.Error;
         return $"{Node}: process {(process.Process.HasExited ? "ended" : "runs")}, {(answers ? "answers" : "does not answer")} the test; the feed says " +
-            $"'{feed.Describe(Node).Fault ?? "it answers"}'; its log ends\n{log[Math.Max(0, log.Length - 1500)..]}";
+            $"'{feed.Describe(Node).Fault ?? "it answers"}'; its log ends\n{log[Math.Max(0, log.Length - 6000)..]}";
     }
 
     public async Task KillAsync()

@@ -50,7 +50,7 @@ public sealed class PrimaryService
         log = parts.Logs.CreateLogger<PrimaryService>();
     }
 
-    public Api.LatchedError? Error => ApiMapping.ToApi(replica.GetError(term));
+    public Api.LatchedError? Error => ApiMapping.ToApi(replica.FirstError);
 
     public VolumeCounters Counters => new(this, guest.Export.Metrics, news.Errors, link.Latencies, news.Pauses);
 

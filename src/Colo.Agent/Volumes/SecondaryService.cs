@@ -49,7 +49,7 @@ public sealed class SecondaryService
         log = parts.Logs.CreateLogger<SecondaryService>();
     }
 
-    public Api.LatchedError? Error => ApiMapping.ToApi(replica.GetError(term));
+    public Api.LatchedError? Error => ApiMapping.ToApi(replica.FirstError);
 
     public VolumeCounters Counters => new(this, null, news.Errors, [], news.Pauses);
 

@@ -1,5 +1,6 @@
 using Colo.Agent.Service;
 using Colo.AgentApi;
+using Colo.Replication;
 
 namespace Colo.Agent.Volumes;
 
@@ -19,7 +20,7 @@ public sealed class StatusPump(IVolumes volumes, StatusBoard board) : Background
                 continue;
             }
 
-            foreach (VolumeStatus status in volumes.Status(""))
+            foreach (VolumeStatus status in Look())
             {
                 // Counters move with every request of the guest; they ride along with what an operator would act on.
                 VolumeStatus compared = status.Clone();
@@ -30,6 +31,20 @@ public sealed class StatusPump(IVolumes volumes, StatusBoard board) : Background
                     board.Post(status);
                 }
             }
+        }
+    }
+
+    /// <summary>A replica that is closed, promoted or fenced at this very moment cannot always be asked; the next look finds what became of
+    /// it. An exception out of here would end the whole agent, and with it every guest's disk.</summary>
+    private IReadOnlyList<VolumeStatus> Look()
+    {
+        try
+        {
+            return volumes.Status("");
+        }
+        catch (Exception e) when (e is ReplicationException or StaleTermException or VolumeFaultException or ObjectDisposedException or IOException)
+        {
+            return [];
         }
     }
 }

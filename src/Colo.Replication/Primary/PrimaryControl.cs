@@ -78,6 +78,8 @@ internal sealed class PrimaryControl(
         }
     }
 
+    public LatchedError? FirstError => errors.First;
+
     public LatchedError? GetError(Term term)
     {
         reign.Refuse(term);

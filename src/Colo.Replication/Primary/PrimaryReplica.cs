@@ -139,6 +139,9 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     public ValueTask<CheckpointReport> CheckpointAsync(Term term, CancellationToken token = default) =>
         control.CheckpointAsync(term, token);
 
+    /// <summary>For a status: of whatever term, also of one that is over.</summary>
+    public LatchedError? FirstError => control.FirstError;
+
     public LatchedError? GetError(Term term) => control.GetError(term);
 
     /// <summary>Failover: goes on alone. Otherwise: a last checkpoint, and then alone. State Done afterwards.</summary>

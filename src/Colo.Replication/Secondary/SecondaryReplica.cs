@@ -147,6 +147,9 @@ public sealed class SecondaryReplica : IAsyncDisposable
         return CheckpointHeldAsync(term);
     }
 
+    /// <summary>For a status: of whatever term, also of one that is over.</summary>
+    public LatchedError? FirstError => errors.First;
+
     public LatchedError? GetError(Term term)
     {
         terms.Refuse(term);
