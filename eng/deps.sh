@@ -71,22 +71,6 @@ buildah                      buildah
 LIST
 }
 
-cluster_requirements() {
-  cat <<'LIST'
-etcd-server                  etcd
-containerd                   containerd
-runc                         runc
-containernetworking-plugins  /usr/lib/cni/bridge
-iptables                     iptables
-conntrack                    conntrack
-socat                        socat
-ethtool                      ethtool
-catatonit                    catatonit
-mmdebstrap                   mmdebstrap
-buildah                      buildah
-LIST
-}
-
 missing_packages() {
   local package probe
   while read -r package probe; do
