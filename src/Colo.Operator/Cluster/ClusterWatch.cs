@@ -15,6 +15,10 @@ namespace Colo.Operator.Cluster;
 /// </summary>
 public sealed class ClusterWatch : IDisposable
 {
+    /// <summary>Shorter than the shortest useful heartbeatTimeout leaves: a dead node's silence is counted meanwhile.</summary>
+    private static readonly TimeSpan FirstWord = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan FirstWordCheck = TimeSpan.FromMilliseconds(50);
+
     private readonly IReadOnlyList<Informer<ReplicatedVolume>> volumes;
     private readonly Informer<V1Lease> leases;
     private readonly Informer<V1Node> nodes;
@@ -51,6 +55,18 @@ public sealed class ClusterWatch : IDisposable
 
     /// <summary>Completes when all that there was at the beginning has been seen.</summary>
     public Task Synced => Task.WhenAll([.. volumes.Select(v => v.Synced), leases.Synced, nodes.Synced]);
+
+    /// <summary>Once every agent with a Lease has answered, or had the time to: whoever works before that takes living nodes for silent ones
+    /// and tells everybody so. A standby has been through it long before it leads.</summary>
+    public async Task HeardAsync(TimeProvider time, CancellationToken token)
+    {
+        await Synced.WaitAsync(token);
+        long start = time.GetTimestamp();
+        while (feed.Nodes.Any(n => !feed.Describe(n).Answers) && time.GetElapsedTime(start) < FirstWord)
+        {
+            await Task.Delay(FirstWordCheck, time, token);
+        }
+    }
 
     public IEnumerable<Resource<ReplicatedVolume>> Volumes => volumes.SelectMany(v => v.List());
 

@@ -10,13 +10,15 @@ namespace Colo.Operator.Events;
 public static class VolumeMilestones
 {
     /// <param name="switchingOver">The change of primary was planned.</param>
-    public static IEnumerable<VolumeNotice> Between(ReplicatedVolumeStatus? before, ReplicatedVolumeStatus now, bool switchingOver)
+    /// <param name="servedTerm">The last term that was seen served; null: none by this process.</param>
+    public static IEnumerable<VolumeNotice> Between(
+        ReplicatedVolumeStatus? before, ReplicatedVolumeStatus now, bool switchingOver, long? servedTerm = null)
     {
         before ??= new ReplicatedVolumeStatus();
         return
         [
             .. Provisioning(before, now),
-            .. ChangeOfPrimary(before, now, switchingOver),
+            .. ChangeOfPrimary(before, now, switchingOver, servedTerm),
             .. Copying(before, now),
             .. Protection(before, now),
             .. Replicas(before, now),
@@ -37,18 +39,20 @@ public static class VolumeMilestones
         }
     }
 
-    private static IEnumerable<VolumeNotice> ChangeOfPrimary(ReplicatedVolumeStatus before, ReplicatedVolumeStatus now, bool switchingOver)
+    private static IEnumerable<VolumeNotice> ChangeOfPrimary(
+        ReplicatedVolumeStatus before, ReplicatedVolumeStatus now, bool switchingOver, long? servedTerm)
     {
-        bool began = !Holds(before, ConditionType.FailoverInProgress) && Holds(now, ConditionType.FailoverInProgress);
-        if (began && !switchingOver)
+        bool isUnderWay = Holds(now, ConditionType.FailoverInProgress);
+        if (!Holds(before, ConditionType.FailoverInProgress) && isUnderWay && !switchingOver)
         {
             yield return new(NoticeReason.FailingOver, now.Message, IsWarning: true);
         }
 
         // The record changes with the takeover, the service begins with the promotion: done is the second.
-        bool served = Holds(before, ConditionType.Ready) && before.Term == now.Term;
-        if (now.Term > 1 && Holds(now, ConditionType.Ready) && !served && !Holds(now, ConditionType.FailoverInProgress)
-            && (before.Term < now.Term || Holds(before, ConditionType.FailoverInProgress)))
+        bool isNew = servedTerm is { } served
+            ? served < now.Term
+            : !Holds(before, ConditionType.Ready) && (before.Term < now.Term || Holds(before, ConditionType.FailoverInProgress));
+        if (now.Term > 1 && Holds(now, ConditionType.Ready) && !isUnderWay && isNew)
         {
             yield return new(
                 switchingOver ? NoticeReason.SwitchedOver : NoticeReason.FailedOver,
@@ -56,6 +60,8 @@ public static class VolumeMilestones
                 IsWarning: !switchingOver);
         }
     }
+
+    public static bool IsServed(ReplicatedVolumeStatus status) => Holds(status, ConditionType.Ready);
 
     private static IEnumerable<VolumeNotice> Copying(ReplicatedVolumeStatus before, ReplicatedVolumeStatus now)
     {

@@ -76,14 +76,28 @@ internal sealed class StatusPublisher
 
     private void Tell(VolumeSession session, ReplicatedVolumeStatus before, ReplicatedVolumeStatus now, VolumePlan? plan)
     {
-        bool switchingOver = plan?.Switchover is not null || VolumeMilestones.WasSwitchingOver(before);
-        foreach (VolumeNotice notice in VolumeMilestones.Between(before, now, switchingOver))
+        if (plan?.Switchover is { Step: not SwitchoverStep.NotReady } || plan?.Situation == VolumeSituation.SwitchingOver
+            || VolumeMilestones.WasSwitchingOver(before))
+        {
+            session.IsSwitchingOver = true;
+        }
+        else if (plan?.Situation == VolumeSituation.TakingOver)
+        {
+            session.IsSwitchingOver = false;
+        }
+
+        foreach (VolumeNotice notice in VolumeMilestones.Between(before, now, session.IsSwitchingOver, session.ServedTerm))
         {
             notices.Tell(session.Volume, notice);
             if (notice.Reason == NoticeReason.SwitchedOver)
             {
                 metrics.SwitchedOver(session.Volume.Key);
             }
+        }
+
+        if (VolumeMilestones.IsServed(now))
+        {
+            session.ServedTerm = now.Term;
         }
     }
 

@@ -29,6 +29,12 @@ internal sealed class VolumeSession(string uid, VolumeDriver driver, RoundRecord
     /// <summary>The name of a request, its annotation's value, and since when it waits.</summary>
     public (string Name, string Value, long Since)? Waiting { get; set; }
 
+    /// <summary>The last term under which the volume was seen served; null: not by this process.</summary>
+    public long? ServedTerm { get; set; }
+
+    /// <summary>The change of primary that is under way, or was the last one, is a planned one.</summary>
+    public bool IsSwitchingOver { get; set; }
+
     /// <summary>When the primary that a failover replaces was last heard of.</summary>
     public long? FailoverBegan { get; set; }
 
