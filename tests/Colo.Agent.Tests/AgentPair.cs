@@ -25,7 +25,7 @@ public sealed class AgentPair : IAsyncDisposable
         AgentPair pair = new();
         Task<AgentUnderTest> a = AgentUnderTest.StartAsync("a", pair.directory.Path, pair.ArbiterDirectory, extra);
         Task<AgentUnderTest> b = AgentUnderTest.StartAsync("b", pair.directory.Path, pair.ArbiterDirectory, extra);
-        (pair.A, pair.B) = (await a, await b);
+        (pair.A, pair.B) = await AgentUnderTest.BothAsync(a, b);
         return pair;
     }
 

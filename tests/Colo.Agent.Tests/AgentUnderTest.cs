@@ -60,8 +60,35 @@ public sealed class AgentUnderTest : IAsyncDisposable
     public static async Task<AgentUnderTest> StartAsync(string node, string root, string arbiter, params string[] extra)
     {
         AgentUnderTest agent = new(node, Path.Combine(root, node), arbiter, extra);
-        await agent.StartAsync();
-        return agent;
+        try
+        {
+            await agent.StartAsync();
+            return agent;
+        }
+        catch
+        {
+            await agent.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Both, or neither: where one does not start, the other is not left behind.</summary>
+    public static async Task<(AgentUnderTest A, AgentUnderTest B)> BothAsync(Task<AgentUnderTest> a, Task<AgentUnderTest> b)
+    {
+        try
+        {
+            await Task.WhenAll(a, b);
+            return (await a, await b);
+        }
+        catch
+        {
+            foreach (Task<AgentUnderTest> started in new[] { a, b }.Where(t => t.IsCompletedSuccessfully))
+            {
+                await (await started).DisposeAsync();
+            }
+
+            throw;
+        }
     }
 
     /// <summary>Starts the process (again) and waits until it answers.</summary>

@@ -26,6 +26,11 @@ internal sealed class BucketHistogram
     /// <param name="labels">Of the child that shows them.</param>
     public void Copy(object source, IReadOnlyList<long> now, string[] labels)
     {
+        if (now.Count == 0)
+        {
+            return;
+        }
+
         Dictionary<string, long[]> ofSource = copied.GetValue(source, _ => new(StringComparer.Ordinal));
         if (!ofSource.TryGetValue(labels[^1], out long[]? before))
         {

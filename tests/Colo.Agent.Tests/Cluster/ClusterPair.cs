@@ -54,7 +54,7 @@ public sealed class ClusterPair : IAsyncDisposable
         ClusterPair pair = new(server, @namespace) { AgentKubeconfig = await server.KubeconfigForUserAsync($"{@namespace}-agent") };
         Task<AgentUnderTest> a = pair.StartAgentAsync("a");
         Task<AgentUnderTest> b = pair.StartAgentAsync("b");
-        (pair.A, pair.B) = (await a, await b);
+        (pair.A, pair.B) = await AgentUnderTest.BothAsync(a, b);
         return pair;
     }
 
