@@ -117,8 +117,11 @@ internal sealed class DrivenVolume : IAsyncDisposable
         }
         catch (TimeoutException e)
         {
+            string[] told = await Task.WhenAll(agents.Values.Select(a => a.DescribeAsync(Feed)));
             throw new TimeoutException(
-                $"{e.Message}; it is {last?.Plan?.Situation}: {last?.Status.Message}\n{string.Join('\n', Events.Where(v => v.Failed).Select(v => v.Message).Distinct(StringComparer.Ordinal))}",
+                string.Join('\n', [
+                    $"{e.Message}; it is {last?.Plan?.Situation}: {last?.Status.Message}",
+                    .. Events.Where(v => v.Failed).Select(v => v.Message).Distinct(StringComparer.Ordinal), .. told]),
                 e);
         }
 

@@ -30,7 +30,7 @@ internal sealed class RealAgent : IAsyncDisposable
 
     public static async Task<RealAgent> StartAsync(string node, TempDirectory directory)
     {
-        RealAgent agent = new(node, directory.File(node), directory.File("records"));
+        RealAgent agent = new(node, directory.File(node[^1..]), directory.File("records"));
         await agent.StartAsync();
         return agent;
     }
@@ -54,6 +54,15 @@ internal sealed class RealAgent : IAsyncDisposable
                 ? throw new InvalidOperationException($"the agent of {Node} ended:\n{process.Output}{process.Error}")
                 : await Connection.AnswersAsync(CancellationToken.None),
             $"the agent of {Node} answers");
+    }
+
+    /// <summary>For the message of a test that failed.</summary>
+    public async Task<string> DescribeAsync(AgentFeed feed)
+    {
+        bool answers = await Connection.AnswersAsync(CancellationToken.None);
+        string log = process!.Output + process.Error;
+        return $"{Node}: process {(process.Process.HasExited ? "ended" : "runs")}, {(answers ? "answers" : "does not answer")} the test; the feed says " +
+            $"'{feed.Describe(Node).Fault ?? "it answers"}'; its log ends\n{log[Math.Max(0, log.Length - 1500)..]}";
     }
 
     public async Task KillAsync()
