@@ -42,7 +42,9 @@ internal sealed class ShippedProgram : IAsyncDisposable
     public static async Task<ShippedProgram> StartOperatorAsync(InstalledChart cluster, string root)
     {
         int metrics = LoopbackPort.FindFree();
-        Manifest deployment = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", $"operator.port={metrics}")).Single(m => m.Kind == "Deployment");
+
+        // On a machine that is busy with other tests a leader may be late; here nobody would start it again.
+        Manifest deployment = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", $"operator.port={metrics}", "--set", "operator.leaderLease=60s")).Single(m => m.Kind == "Deployment");
         return await StartAsync(cluster, "operator", deployment, "operator-0", root, $"127.0.0.1:{metrics}");
     }
 

@@ -49,7 +49,7 @@ public sealed class ShippedProgramsTests(InstalledChart cluster)
             spec: {size: 32Mi, buffer: {medium: Memory, sizeLimit: 32Mi}, checkpoint: {interval: 0s}}
             """);
         ToolResult waited = await cluster.Admin.RunAsync(
-            "wait", "--for=condition=Protected", "replicatedvolume/shipped", "-n", "default", "--timeout=90s");
+            "wait", "--for=condition=Protected", "replicatedvolume/shipped", "-n", "default", "--timeout=115s");
         waited.ExitCode.ShouldBe(0, waited.Error + string.Concat(all.Select(p => $"\n---- {p.Metrics}\n{p.Log}")));
 
         JsonNode volume = await cluster.Admin.JsonAsync("get", "replicatedvolume", "shipped", "-n", "default");
