@@ -23,7 +23,10 @@ internal sealed class AnsweringOperator(KubeApiServer server, string @namespace,
         JsonObject said = status ?? [];
         said["lastRequest"] = new JsonObject
         {
-            ["verb"] = verb, ["outcome"] = outcome, ["message"] = message, ["time"] = ColoCluster.Time(DateTimeOffset.UtcNow),
+            ["verb"] = verb,
+            ["outcome"] = outcome,
+            ["message"] = message,
+            ["time"] = ColoCluster.Time(DateTimeOffset.UtcNow),
         };
         await ColoCluster.PatchStatusAsync(server, @namespace, volume, said);
         await RemoveAsync(verb);

@@ -106,7 +106,11 @@ public sealed class ColoCluster : IAsyncLifetime
             ["metadata"] = new JsonObject { ["name"] = $"{volume}.{Guid.NewGuid():N}", ["namespace"] = @namespace },
             ["involvedObject"] = new JsonObject
             {
-                ["apiVersion"] = "colo.dev/v1alpha1", ["kind"] = "ReplicatedVolume", ["namespace"] = @namespace, ["name"] = volume, ["uid"] = uid,
+                ["apiVersion"] = "colo.dev/v1alpha1",
+                ["kind"] = "ReplicatedVolume",
+                ["namespace"] = @namespace,
+                ["name"] = volume,
+                ["uid"] = uid,
             },
             ["reason"] = reason,
             ["message"] = message,

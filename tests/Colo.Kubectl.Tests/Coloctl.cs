@@ -7,7 +7,8 @@ namespace Colo.KubectlTests;
 /// <summary>coloctl as one user of one cluster, in one namespace; by its own name, or called by kubectl.</summary>
 internal sealed class Coloctl(string kubeconfig, string @namespace)
 {
-    public static readonly string Program = Path.Combine(AppContext.BaseDirectory, "coloctl");
+    /// <summary>From its own folder: beside the operator, whose framework has more in it, some of its libraries are left out.</summary>
+    public static readonly string Program = Built.Program("Colo.Cli", "coloctl");
 
     public string Namespace => @namespace;
 

@@ -13,8 +13,8 @@ public sealed class CompletionTests(ColoCluster cluster)
 
         (await CompleteAsync("sw")).ShouldBe(["switchover"]);
         (await CompleteAsync("failover", "--f")).ShouldBe(["--force"]);
-        (await CompleteAsync("switchover", "-n", coloctl.Namespace, "--kubeconfig", cluster.Server.AdminKubeconfig, "")).ShouldContain("db");
-        (await CompleteAsync("status", "-n", coloctl.Namespace, "--kubeconfig", cluster.Server.AdminKubeconfig, "w")).ShouldBe(["web"]);
+        (await CompleteAsync("switchover", "-n", coloctl.Namespace, "--timeout", "1m", "--kubeconfig", cluster.Server.AdminKubeconfig, "")).ShouldContain("db");
+        (await CompleteAsync("status", "-n", coloctl.Namespace, "--timeout", "1m", "--kubeconfig", cluster.Server.AdminKubeconfig, "w")).ShouldBe(["web"]);
     }
 
     [Fact]
@@ -23,7 +23,7 @@ public sealed class CompletionTests(ColoCluster cluster)
         Coloctl coloctl = await cluster.AsAdminAsync();
         await cluster.CreateVolumeAsync(coloctl.Namespace, "db");
 
-        string answer = (await coloctl.ByKubectlAsync("__complete", "colo", "checkpoint", "-n", coloctl.Namespace, "")).EnsureSuccess();
+        string answer = (await coloctl.ByKubectlAsync("__complete", "colo", "checkpoint", "--timeout", "1m", "-n", coloctl.Namespace, "")).EnsureSuccess();
 
         answer.Split('\n').ShouldContain("db");
     }

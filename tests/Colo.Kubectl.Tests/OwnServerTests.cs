@@ -69,7 +69,7 @@ public sealed class OwnServerTests
         tooShort.ExitCode.ShouldBe(3);
         tooShort.Error.ShouldContain("whether the operator runs cannot be told");
 
-        Task<ToolResult> asking = coloctl.RunAsync("checkpoint", "db", "--timeout", "3s");
+        Task<ToolResult> asking = coloctl.RunAsync("checkpoint", "db", "--timeout", "10s");
         for (int second = 3; !asking.IsCompleted; second++)
         {
             await RenewAsync(server, second);

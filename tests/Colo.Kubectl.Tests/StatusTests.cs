@@ -17,7 +17,7 @@ public sealed class StatusTests(ColoCluster cluster)
         string[] lines = table.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         lines.Length.ShouldBe(3);
         lines[0].ShouldStartWith("NAME   PHASE       PRIMARY   SECONDARY   SYNC     CHECKPOINT   SIZE   AGE");
-        lines[1].ShouldMatch("^db +Protected +node-a +node-b +InSync +4[0-9]s +20Gi +[0-9]+s");
+        lines[1].ShouldMatch("^db +Protected +node-a +node-b +InSync +[0-9ms]+ +20Gi +[0-9ms]+");
         lines[2].ShouldMatch("^web +Protected +node-b +node-c ");
     }
 
@@ -78,7 +78,11 @@ public sealed class StatusTests(ColoCluster cluster)
         status["lastRequest"] = new JsonObject { ["verb"] = "switchover", ["outcome"] = "Refused", ["message"] = "node-z is no node", ["time"] = "2024-05-01T12:00:00Z" };
         status["conditions"] = new JsonArray(new JsonObject
         {
-            ["type"] = "Ready", ["status"] = "True", ["reason"] = "PrimaryServes", ["message"] = "node-a serves", ["lastTransitionTime"] = "2024-05-01T12:00:00Z",
+            ["type"] = "Ready",
+            ["status"] = "True",
+            ["reason"] = "PrimaryServes",
+            ["message"] = "node-a serves",
+            ["lastTransitionTime"] = "2024-05-01T12:00:00Z",
         });
         string uid = await cluster.CreateVolumeAsync(coloctl.Namespace, "db", status);
         await cluster.AddEventAsync(coloctl.Namespace, "db", uid, "SwitchedOver", "node-a is primary", TimeSpan.FromMinutes(3), count: 2);

@@ -79,7 +79,7 @@ internal static class ClusterRequestCommands
     {
         long start = Stopwatch.GetTimestamp();
         TimeSpan timeout = parsed.TimeoutOfRequest();
-        using ClusterConnection cluster = parsed.Connect(timeout < ClusterOptions.ReadTimeout ? timeout : ClusterOptions.ReadTimeout);
+        using ClusterConnection cluster = parsed.Connect(ClusterOptions.ReadTimeout);
         VolumeClient client = new(cluster);
         ClusterVolume volume = await VolumeLookup.FindAsync(client, parsed.GetValue(Volume)!, allNamespaces: false, token);
         VolumeRequest request = makeRequest(volume);

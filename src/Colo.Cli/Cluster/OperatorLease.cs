@@ -47,7 +47,7 @@ internal sealed class OperatorLease
 
         if (now.Count == 0)
         {
-            return (false, $"no operator runs in this cluster (there is no Lease {Name})");
+            return (false, $"no operator runs in this cluster (there is no Lease {Name}), or one without leader election");
         }
 
         V1Lease? renewed = now.FirstOrDefault(l => before.All(b => b.Metadata.Uid != l.Metadata.Uid || b.Metadata.ResourceVersion != l.Metadata.ResourceVersion) && Held(l));
