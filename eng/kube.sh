@@ -76,6 +76,8 @@ ensure_kubernetes() {
   local work
   [[ -x $programs/kubelet ]] && return
   mkdir -p "$cache"
+  # What a build that was killed left behind; the lock says that none is running.
+  chmod -R u+w "$cache"/build.* 2>/dev/null && rm -rf "$cache"/build.*
   work=$(mktemp -d "$cache/build.XXXXXX")
   mkdir "$work/out"
   (build_kubernetes "$work" "$work/out")
