@@ -29,6 +29,12 @@ public static class FailureDetector
     /// </summary>
     public const int PatienceWhileConnected = 2;
 
+    /// <summary>
+    /// An agent that ended in order is being restarted or upgraded, which takes longer than a heartbeat timeout; its guests keep their place
+    /// and wait. One that does not come back has to be replaced all the same.
+    /// </summary>
+    public static readonly TimeSpan PatienceWithRestart = TimeSpan.FromSeconds(30);
+
     /// <param name="primary">The node that the record names.</param>
     /// <param name="survivor">The other node; null where there is none.</param>
     /// <param name="heartbeatTimeout">spec.failover.heartbeatTimeout.</param>
@@ -43,7 +49,14 @@ public static class FailureDetector
 
         bool stillConnected = survivor is { Answers: true, Connected: true };
         TimeSpan needed = stillConnected ? heartbeatTimeout * PatienceWhileConnected : heartbeatTimeout;
-        string silence = $"{primary.Node} has been silent for {primary.SilentFor.TotalSeconds:0.0} s";
+        if (primary.LeftInOrder && needed < PatienceWithRestart)
+        {
+            needed = PatienceWithRestart;
+        }
+
+        string silence = primary.LeftInOrder
+            ? $"the agent of {primary.Node} was stopped {primary.SilentFor.TotalSeconds:0.0} s ago"
+            : $"{primary.Node} has been silent for {primary.SilentFor.TotalSeconds:0.0} s";
         if (primary.SilentFor < needed)
         {
             return new(PrimaryHealth.Suspect, needed - primary.SilentFor,

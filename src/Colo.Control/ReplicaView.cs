@@ -43,6 +43,9 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
 {
     public bool Answers => SilentFor == TimeSpan.Zero;
 
+    /// <summary>The last that its agent said was that it was told to end: a restart or an upgrade, so it will be back.</summary>
+    public bool LeftInOrder { get; init; }
+
     public ReplicaRole Role { get; init; }
 
     public ReplicaStage Stage { get; init; }

@@ -11,6 +11,7 @@ public sealed class AgentService(
     PrepareParser parser,
     StatusBoard board,
     NodeReport node,
+    IHostApplicationLifetime lifetime,
     AgentOptions options,
     TimeProvider time,
     ILogger<AgentService> log) : Colo.AgentApi.Agent.AgentBase
@@ -83,34 +84,38 @@ public sealed class AgentService(
             using StatusBoard.Watcher watcher = board.TryWatch(uid, options.Limits.MaxWatchers)
                 ?? throw new VolumeFaultException(
                     VolumeFaultKind.Exhausted, $"{options.Limits.MaxWatchers} streams of Watch are open (Limits:MaxWatchers)");
+            using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken);
             using PeriodicTimer heartbeat = new(HeartbeatInterval, time);
-            await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, context.CancellationToken);
-            Task<IReadOnlyList<WatchEvent>> changes = watcher.NextAsync(context.CancellationToken).AsTask();
-            Task<bool> beat = heartbeat.WaitForNextTickAsync(context.CancellationToken).AsTask();
-            while (true)
+            Task stopping = Task.Delay(Timeout.InfiniteTimeSpan, lifetime.ApplicationStopping);
+            await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, end.Token);
+            Task<IReadOnlyList<WatchEvent>> changes = watcher.NextAsync(end.Token).AsTask();
+            Task<bool> beat = heartbeat.WaitForNextTickAsync(end.Token).AsTask();
+            while (!stopping.IsCompleted)
             {
                 // A stream of changes holds no heartbeat back, because what is due is looked at in turn.
-                await Task.WhenAny(changes, beat);
+                await Task.WhenAny(changes, beat, stopping);
                 if (beat.IsCompleted)
                 {
                     await beat;
-                    await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, context.CancellationToken);
-                    beat = heartbeat.WaitForNextTickAsync(context.CancellationToken).AsTask();
+                    await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, end.Token);
+                    beat = heartbeat.WaitForNextTickAsync(end.Token).AsTask();
                 }
 
                 if (changes.IsCompleted)
                 {
                     foreach (WatchEvent change in await changes)
                     {
-                        await responseStream.WriteAsync(change, context.CancellationToken);
+                        await responseStream.WriteAsync(change, end.Token);
                     }
 
-                    changes = watcher.NextAsync(context.CancellationToken).AsTask();
+                    changes = watcher.NextAsync(end.Token).AsTask();
                 }
             }
-#pragma warning disable CS0162 // The stream ends by cancellation alone; Guard wants a value all the same.
+
+            // A stream that stayed open would keep the process for as long as it may take to end, and its guests without their disks.
+            await responseStream.WriteAsync(new WatchEvent { Node = node.Now() }, end.Token);
+            await end.CancelAsync();
             return true;
-#pragma warning restore CS0162
         });
 
     private async Task<T> Guard<T>(ServerCallContext context, Func<Task<T>> call)

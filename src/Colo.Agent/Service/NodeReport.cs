@@ -8,7 +8,13 @@ using Google.Protobuf.WellKnownTypes;
 namespace Colo.Agent.Service;
 
 /// <summary>What this agent says of its node: in Status, and as the heartbeat of each Watch.</summary>
-public sealed class NodeReport(AgentOptions options, AgentIdentity identity, BoundAddresses addresses, PoolProbe pools, IVolumes volumes)
+public sealed class NodeReport(
+    AgentOptions options,
+    AgentIdentity identity,
+    BoundAddresses addresses,
+    PoolProbe pools,
+    IVolumes volumes,
+    IHostApplicationLifetime lifetime)
 {
     /// <summary>2: heartbeats in Watch, records in Kubernetes.</summary>
     private const int ApiLevel = 2;
@@ -27,6 +33,7 @@ public sealed class NodeReport(AgentOptions options, AgentIdentity identity, Bou
             BootId = BootId.Current,
             Started = Timestamp.FromDateTimeOffset(identity.Started),
             ApiLevel = ApiLevel,
+            Stopping = lifetime.ApplicationStopping.IsCancellationRequested,
         };
         node.Pools.AddRange(pools.All.Select(p => new PoolStatus
         {
