@@ -36,13 +36,14 @@ internal sealed class NodeFeed : IAsyncDisposable
     /// <returns>Null; or why there is none.</returns>
     public async Task<string?> AskAsync(string uid, CancellationToken token)
     {
+        long askedAt = memory.Heard;
         AgentPoll poll = await AgentPoll.AskAsync(Connection.Client, uid, options.AnswerBound, token);
         if (poll.Reply is not { } reply)
         {
             return poll.Fault;
         }
 
-        memory.Learn(uid, reply);
+        memory.Learn(uid, reply, askedAt);
         return null;
     }
 

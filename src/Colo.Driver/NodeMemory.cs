@@ -10,6 +10,7 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
 {
     private readonly Lock guard = new();
     private readonly Dictionary<string, VolumeStatus> volumes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> announcedAt = new(StringComparer.Ordinal);
     private NodeStatus? status;
     private string? address;
     private string? fault;
@@ -97,17 +98,37 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
 
     public void Hear(NodeStatus now) => Learn(now, [], []);
 
-    public void Hear(VolumeStatus now) => Learn(null, [now], []);
-
-    public void Forget(string uid) => Learn(null, [], [uid]);
-
-    /// <param name="uid">What was asked for; empty: all, and what is not in the answer is not there.</param>
-    public void Learn(string uid, StatusReply reply)
+    public void Hear(VolumeStatus now)
     {
         lock (guard)
         {
+            Learn(null, [now], []);
+            announcedAt[now.Uid] = heard;
+        }
+    }
+
+    public void Forget(string uid)
+    {
+        lock (guard)
+        {
+            Learn(null, [], [uid]);
+            announcedAt[uid] = heard;
+        }
+    }
+
+    /// <param name="uid">What was asked for; empty: all, and what is not in the answer is not there.</param>
+    /// <param name="askedAt"><see cref="Heard"/> when it was asked. What the stream said of a volume since then is newer than the answer, or
+    /// something newer will follow through the stream: an answer that took its time never overwrites it.</param>
+    public void Learn(string uid, StatusReply reply, long askedAt)
+    {
+        lock (guard)
+        {
+            bool IsNews(string of) => announcedAt.GetValueOrDefault(of) <= askedAt;
             HashSet<string> said = [.. reply.Volumes.Select(v => v.Uid)];
-            Learn(reply.Node, reply.Volumes, [.. volumes.Keys.Where(known => (uid.Length == 0 || known == uid) && !said.Contains(known))]);
+            Learn(
+                reply.Node,
+                [.. reply.Volumes.Where(v => IsNews(v.Uid))],
+                [.. volumes.Keys.Where(known => (uid.Length == 0 || known == uid) && !said.Contains(known) && IsNews(known))]);
         }
     }
 

@@ -13,11 +13,13 @@ public sealed class VolumeDriver(string uid, IAgents agents, IVolumeRecordStore 
 {
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan LongestOnHearsay = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan SilenceCheck = TimeSpan.FromMilliseconds(200);
 
     private readonly VolumeObserver observer = new(uid, agents, record, time);
     private (string Actions, TimeSpan Wait, long Since)? backoff;
     private string? lastFailure;
+    private long askedAt = time.GetTimestamp();
 
     public string Uid => uid;
 
@@ -31,8 +33,9 @@ public sealed class VolumeDriver(string uid, IAgents agents, IVolumeRecordStore 
         }
 
         VolumePlan plan = VolumeReconciler.Plan(input);
-        if (agents.AnnouncesChanges && Changes(plan) && !BacksOff(plan))
+        if (agents.AnnouncesChanges && (Changes(plan) ? !BacksOff(plan) : WaitsTooLong(plan)))
         {
+            askedAt = time.GetTimestamp();
             (seen, input) = await ObserveAsync(request, ask: true, token);
             if (seen.RecordFault is { } meanwhile)
             {
@@ -58,6 +61,10 @@ public sealed class VolumeDriver(string uid, IAgents agents, IVolumeRecordStore 
 
     /// <summary>A checkpoint is safe on old news; what starts, stops or swaps a replica is looked at twice.</summary>
     private static bool Changes(VolumePlan plan) => plan.Actions.Count > 0 && !plan.Actions.All(a => a is VolumeAction.Checkpoint);
+
+    /// <summary>Whoever waits for something that was announced and missed would wait for ever.</summary>
+    private bool WaitsTooLong(VolumePlan plan) =>
+        plan.Situation != VolumeSituation.Protected && time.GetElapsedTime(askedAt) >= LongestOnHearsay;
 
     private async Task<(VolumeObservation Seen, VolumeInput Input)> ObserveAsync(RoundRequest request, bool ask, CancellationToken token)
     {

@@ -77,14 +77,14 @@ public sealed class AgentFeedTests
     {
         await using AgentFeed feed = NewFeed();
         feed.Set("node-a", "unix:/nowhere/grpc.sock");
-        await Eventually.TrueAsync(() => feed.Describe("node-a").SilentFor > TimeSpan.FromSeconds(1), "silence grows from when it was first told of");
+        await Eventually.TrueAsync(
+            () => feed.Describe("node-a") is { Fault: not null } node && node.SilentFor > TimeSpan.FromSeconds(5), "silence grows from when it was first told of");
 
         feed.HeardFrom("node-a");
 
         AgentSight sight = (await feed.LookAsync(Uid, ["node-a"], CancellationToken.None)).Single();
-        sight.SilentFor.ShouldBeLessThan(TimeSpan.FromSeconds(1));
+        sight.SilentFor.ShouldBeLessThan(TimeSpan.FromSeconds(5));
         sight.Answers.ShouldBeFalse();
-        feed.Describe("node-a").Fault.ShouldNotBeNull();
     }
 
     [Fact]

@@ -25,6 +25,9 @@ public sealed class StatusBoard
         }
     }
 
+    /// <summary>What watchers know, or are about to; null: nothing.</summary>
+    public VolumeStatus? Latest(string uid) => latest.GetValueOrDefault(uid);
+
     /// <summary>Posts a status that nobody changes afterwards.</summary>
     public void Post(VolumeStatus status)
     {

@@ -11,7 +11,6 @@ public sealed class StatusPump(IVolumes volumes, StatusBoard board) : Background
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        Dictionary<string, VolumeStatus> posted = new(StringComparer.Ordinal);
         using PeriodicTimer timer = new(Interval);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
@@ -22,16 +21,21 @@ public sealed class StatusPump(IVolumes volumes, StatusBoard board) : Background
 
             foreach (VolumeStatus status in Look())
             {
-                // Counters move with every request of the guest; they ride along with what an operator would act on.
-                VolumeStatus compared = status.Clone();
-                compared.Io = null;
-                if (!posted.TryGetValue(status.Uid, out VolumeStatus? last) || !last.Equals(compared))
+                // With what was posted last, by whomever: a call's own post may be of the moment before a change that was seen here.
+                if (board.Latest(status.Uid) is not { } last || !WithoutCounters(last).Equals(WithoutCounters(status)))
                 {
-                    posted[status.Uid] = compared;
                     board.Post(status);
                 }
             }
         }
+    }
+
+    /// <summary>Counters move with every request of the guest; they ride along with what an operator would act on.</summary>
+    private static VolumeStatus WithoutCounters(VolumeStatus status)
+    {
+        VolumeStatus compared = status.Clone();
+        compared.Io = null;
+        return compared;
     }
 
     /// <summary>A replica that is closed, promoted or fenced at this very moment cannot always be asked; the next look finds what became of
