@@ -26,18 +26,23 @@ public static class StatusEssence
         Resync = status.Resync is { } resync
             ? new ResyncStatus { Percent = Math.Floor(resync.Percent / ProgressStep) }
             : null,
-        Conditions = [.. status.Conditions.Select(c => c with { Message = "", LastTransitionTime = null })],
+        Conditions = [.. status.Conditions.Select(c => c with { Message = "", LastTransitionTime = null, ObservedGeneration = null })],
         Term = 0,
         CurrentPrimary = "",
         CurrentSecondary = "",
         SecondaryState = default,
         RecordRevision = null,
+
+        // Set by the writer, and looked at apart: a status that was read back has them, one that was just made has not.
+        ObservedGeneration = null,
     });
 
     /// <summary>When an agent was last seen is worth writing only with something else: at rest that is always now.</summary>
     private static ReplicatedVolumeStatus WithoutSightings(ReplicatedVolumeStatus status) => status with
     {
         Replicas = [.. status.Replicas.Select(r => r with { LastSeen = r.Online ? null : r.LastSeen })],
+        Conditions = [.. status.Conditions.Select(c => c with { LastTransitionTime = null, ObservedGeneration = null })],
         RecordRevision = null,
+        ObservedGeneration = null,
     };
 }

@@ -45,7 +45,7 @@ internal sealed class StatusPublisher
     public async Task<bool> PublishAsync(VolumeSession session, ReplicatedVolumeStatus now, VolumePlan? plan, CancellationToken token)
     {
         ReplicatedVolumeStatus before = session.Before;
-        bool isNews = session.Volume.Value.Status is null || StatusEssence.Differs(before, now);
+        bool isNews = session.Volume.Value.Status?.ObservedGeneration != session.Volume.Metadata.Generation || StatusEssence.Differs(before, now);
         if (!isNews && !(CountersAreDue(session) && StatusEssence.DiffersAtAll(before, now)))
         {
             return true;
