@@ -27,6 +27,19 @@ util-linux          flock
 procps              ps
 kmod                modinfo
 prometheus          promtool
+etcd-server         etcd
+LIST
+  # What eng/kube.sh builds and fetches Kubernetes with, where nobody has done so before.
+  cat <<'LIST'
+golang-go           go
+golang-github-modern-go-reflect2-dev  /usr/share/gocode/src/github.com/modern-go/reflect2
+dpkg-dev            dpkg-source
+rsync               rsync
+gcc                 gcc
+libc6-dev           /usr/include/stdio.h
+make                make
+unzip               unzip
+npm                 npm
 LIST
 }
 

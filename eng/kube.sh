@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 readonly version=v1.20.2
 # Raised when what is patched below changes: the cache is then made anew.
-readonly patches=2
+readonly patches=3
 readonly cache=${COLO_KUBE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/colo-operator/kube}
 readonly programs=$cache/$version-$patches
 readonly built=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
@@ -55,7 +55,8 @@ build_kubernetes() {
     vendor/github.com/google/cadvisor/container/docker/factory.go
   # Its check for "nil or zero" compares two reflect.Values by address. Go 1.18 and later keep every empty string at one address, so that
   # a field holding "" (or a default of "") would be refused as null.
-  sed -i 's/ || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))//' vendor/github.com/go-openapi/validate/type.go
+  sed -i 's/ || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))//' \
+    vendor/k8s.io/kube-openapi/pkg/validation/validate/type.go vendor/github.com/go-openapi/validate/type.go
   export CGO_ENABLED=0
   make generated_files >"$work/generate.log" 2>&1 || { tail -n 20 "$work/generate.log" >&2; die "make generated_files"; }
   # GOPATH mode: the package has no module sums. It asks for itself under this path.
@@ -75,6 +76,8 @@ ensure_kubernetes() {
   local work
   [[ -x $programs/kubelet ]] && return
   mkdir -p "$cache"
+  # What a build that was killed left behind; the lock says that none is running.
+  chmod -R u+w "$cache"/build.* 2>/dev/null && rm -rf "$cache"/build.*
   work=$(mktemp -d "$cache/build.XXXXXX")
   mkdir "$work/out"
   (build_kubernetes "$work" "$work/out")

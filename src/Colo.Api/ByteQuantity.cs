@@ -2,7 +2,6 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using System.Text.RegularExpressions;
 
 namespace Colo.Api;
 
@@ -11,11 +10,14 @@ namespace Colo.Api;
 /// shortest exact form. Never negative; always whole bytes, a fraction of one is rounded up as Kubernetes does.
 /// </summary>
 [JsonConverter(typeof(ByteQuantityJsonConverter))]
-public readonly partial record struct ByteQuantity : IComparable<ByteQuantity>
+public readonly record struct ByteQuantity : IComparable<ByteQuantity>
 {
     public const string Allowed = "a whole number of bytes, or a number with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 20Gi";
 
-    /// <summary>Exactly what <see cref="TryParse"/> takes, for the CRD: whatever an API server stored can be read. All of it fits 63 bits.</summary>
+    /// <summary>
+    /// What the CRD takes where people write one. All of it fits 63 bits, so that <see cref="TryParse"/> can read whatever an API server
+    /// stored: an object that it could not read would be in the operator's way for ever.
+    /// </summary>
     public const string Pattern =
         @"^([0-9]{1,18}|[0-9]{1,15}(\.[0-9]{1,9})?(Ki|k)|[0-9]{1,12}(\.[0-9]{1,9})?(Mi|M)|[0-9]{1,9}(\.[0-9]{1,9})?(Gi|G)"
         + @"|[0-9]{1,6}(\.[0-9]{1,9})?(Ti|T)|[0-9]{1,3}(\.[0-9]{1,9})?(Pi|P))$";
@@ -50,11 +52,11 @@ public readonly partial record struct ByteQuantity : IComparable<ByteQuantity>
 
     public static ByteQuantity FromGibibytes(long gibibytes) => new(checked(gibibytes << 30));
 
-    /// <summary>False for anything that is not <see cref="Allowed"/>.</summary>
+    /// <summary>False for anything that is not <see cref="Allowed"/>, or does not fit 63 bits.</summary>
     public static bool TryParse([NotNullWhen(true)] string? text, out ByteQuantity quantity)
     {
         quantity = default;
-        if (text is null || !Form().IsMatch(text))
+        if (string.IsNullOrEmpty(text))
         {
             return false;
         }
@@ -71,8 +73,13 @@ public readonly partial record struct ByteQuantity : IComparable<ByteQuantity>
             }
         }
 
-        decimal bytes = decimal.Parse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture) * factor;
-        quantity = new ByteQuantity((long)decimal.Ceiling(bytes));
+        NumberStyles style = factor == 1 ? NumberStyles.None : NumberStyles.AllowDecimalPoint;
+        if (!decimal.TryParse(number, style, CultureInfo.InvariantCulture, out decimal value) || value > long.MaxValue / factor)
+        {
+            return false;
+        }
+
+        quantity = new ByteQuantity((long)decimal.Ceiling(value * factor));
         return true;
     }
 
@@ -106,10 +113,6 @@ public readonly partial record struct ByteQuantity : IComparable<ByteQuantity>
 
         return value.ToString(unit == 0 || value >= 100 ? "0" : "0.0", CultureInfo.InvariantCulture) + " " + units[unit];
     }
-
-    // \z: a dollar sign would let a line end pass.
-    [GeneratedRegex(Pattern + @"\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex Form();
 }
 
 internal sealed class ByteQuantityJsonConverter : JsonConverter<ByteQuantity>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Colo.Testing;
 
 namespace Colo.Crd.Tests;
 
@@ -15,6 +16,22 @@ public sealed class InstallTests(CrdFixture crd)
 
         // The server sets this condition only where something is wrong.
         conditions.ShouldNotContainKey("NonStructuralSchema");
+    }
+
+    /// <summary>Why there are two files.</summary>
+    [Fact]
+    public async Task The_file_with_rules_is_for_servers_that_know_them_and_kubectl_says_so_to_others()
+    {
+        ToolResult applied = await crd.Admin.RunAsync("apply", "--dry-run=server", "-f", CrdFixture.File(withRules: true));
+        if (crd.ServerKnowsRules)
+        {
+            applied.EnsureSuccess();
+        }
+        else
+        {
+            applied.ExitCode.ShouldNotBe(0);
+            applied.Error.ShouldContain("x-kubernetes-validations");
+        }
     }
 
     [Theory]
