@@ -10,7 +10,7 @@ public sealed class DeathTests(KubeApiServerFixture kube) : ClusterTest(kube)
     private const int MostLives = 60;
 
     [Fact]
-    public async Task Operators_that_each_live_for_one_step_make_fail_over_rejoin_and_delete_a_volume()
+    public async Task Operators_that_each_live_for_a_step_or_few_make_fail_over_rejoin_and_delete_a_volume()
     {
         await Cluster.CreateVolumeAsync("v");
         await LiveAsync("protected", PhaseIs("Protected"));
@@ -22,9 +22,10 @@ public sealed class DeathTests(KubeApiServerFixture kube) : ClusterTest(kube)
         await Cluster.AnnotateAsync("v", $"colo.dev/switchover={primary}");
         await LiveAsync("switched over", async () =>
             await Cluster.StatusAsync("v", "currentPrimary") == primary && await PhaseIs("Protected")()
-            && (await Cluster.VolumeAsync("v"))["metadata"]!["annotations"]?["colo.dev/switchover"] is null);
+            && (await Cluster.VolumeAsync("v"))["metadata"]!["annotations"]?["colo.dev/switchover"] is null,
+            longest: 3);
         await Cluster.Admin.OutputAsync("delete", "replicatedvolume", "-n", Cluster.Namespace, "v", "--wait=false");
-        await LiveAsync("deleted", async () => !await Cluster.ExistsAsync("v"));
+        await LiveAsync("deleted", async () => !await Cluster.ExistsAsync("v"), longest: 5);
         foreach (AgentProcess agent in Cluster.Agents.Values)
         {
             Directory.EnumerateDirectories(agent.PoolDirectory).ShouldBeEmpty(agent.Node);
@@ -96,12 +97,13 @@ public sealed class DeathTests(KubeApiServerFixture kube) : ClusterTest(kube)
 
     private Func<Task<bool>> PhaseIs(string phase) => async () => await Cluster.StatusAsync("v", "phase") == phase;
 
-    /// <summary>One operator after the other, each for one step, until the goal is reached.</summary>
-    private async Task LiveAsync(string what, Func<Task<bool>> isReached)
+    /// <summary>One operator after the other until the goal is reached. Each lives for one step; where a round's steps belong together (a
+    /// checkpoint and the release after it), for one to <paramref name="longest"/> in turn.</summary>
+    private async Task LiveAsync(string what, Func<Task<bool>> isReached, int longest = 1)
     {
         for (int life = 1; life <= MostLives; life++)
         {
-            await using MortalOperator op = await MortalOperator.StartAsync(Cluster, steps: 1);
+            await using MortalOperator op = await MortalOperator.StartAsync(Cluster, steps: 1 + (life % longest));
             Task reached = Eventually.TrueAsync(async () => op.Mortality.Died.IsCompleted || await isReached(), what);
             await reached;
             if (await isReached())

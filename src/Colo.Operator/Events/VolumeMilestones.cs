@@ -43,11 +43,6 @@ public static class VolumeMilestones
         ReplicatedVolumeStatus before, ReplicatedVolumeStatus now, bool switchingOver, long? servedTerm)
     {
         bool isUnderWay = Holds(now, ConditionType.FailoverInProgress);
-        if (!Holds(before, ConditionType.FailoverInProgress) && isUnderWay && !switchingOver)
-        {
-            yield return new(NoticeReason.FailingOver, now.Message, IsWarning: true);
-        }
-
         // The record changes with the takeover, the service begins with the promotion: done is the second.
         bool isNew = servedTerm is { } served
             ? served < now.Term

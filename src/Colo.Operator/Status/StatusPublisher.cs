@@ -81,16 +81,13 @@ internal sealed class StatusPublisher
         {
             session.IsSwitchingOver = true;
         }
-        else if (plan?.Situation == VolumeSituation.TakingOver)
-        {
-            session.IsSwitchingOver = false;
-        }
 
         foreach (VolumeNotice notice in VolumeMilestones.Between(before, now, session.IsSwitchingOver, session.ServedTerm))
         {
             notices.Tell(session.Volume, notice);
             if (notice.Reason == NoticeReason.SwitchedOver)
             {
+                session.IsSwitchingOver = false;
                 metrics.SwitchedOver(session.Volume.Key);
             }
         }

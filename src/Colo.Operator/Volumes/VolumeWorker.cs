@@ -3,6 +3,7 @@ using Colo.Control;
 using Colo.Driver;
 using Colo.Kubernetes;
 using Colo.Operator.Cluster;
+using Colo.Operator.Events;
 using Colo.Operator.Metrics;
 using Colo.Operator.Quiesce;
 using Colo.Operator.Requests;
@@ -24,6 +25,7 @@ internal sealed class VolumeWorker(
     QuiescedCheckpoint quiesce,
     RoundReport report,
     UnreachableAgents unreachable,
+    VolumeNotices notices,
     VolumeMetrics metrics) : IReconciler
 {
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(50);
@@ -80,9 +82,17 @@ internal sealed class VolumeWorker(
         }
 
         metrics.Follow(session, decision);
+        if (decision.Plan.Situation == VolumeSituation.TakingOver)
+        {
+            // The record before the status: a takeover is as late as it may be already, and who dies here has begun it.
+            session.IsSwitchingOver = false;
+            notices.Tell(session.Volume, new(NoticeReason.FailingOver, decision.Plan.Message, IsWarning: true));
+            return;
+        }
+
         bool published = await publisher.PublishAsync(session, Complete(session, decision.Status, decision.Plan, decision.Seen), decision.Plan, token);
 
-        // A takeover does not wait for its status to be told.
+        // A promotion does not wait for its status to be told.
         if (!published && acts && decision.Plan.Phase != VolumePhase.FailingOver)
         {
             throw new RoundOutdatedException("the volume changed meanwhile");
@@ -101,7 +111,7 @@ internal sealed class VolumeWorker(
         }
 
         IReadOnlyList<JudgedRequest> judged = desk.Judge(session, requests, round.Settled);
-        if (round.Plan is null || judged.Count > 0)
+        if (round.Plan is null || judged.Count > 0 || (round.Plan.Situation == VolumeSituation.TakingOver && !round.Worked))
         {
             ReplicatedVolumeStatus status = desk.Note(Complete(session, round.Status, round.Plan, round.Seen), judged);
             bool published = await publisher.PublishAsync(session, status, round.Plan, token);
