@@ -55,6 +55,9 @@ public sealed class AgentFeed(AgentFeedOptions options, TimeProvider time, ILogg
     /// <summary>The node lives by another's word, such as a renewed Lease that was just seen to change.</summary>
     public void HeardFrom(string node) => Memory(node).HearFromElsewhere();
 
+    /// <summary>By its Lease: the agent was told to end, or is there (again). No sign of life.</summary>
+    public void HeardWhetherStopping(string node, bool isStopping) => Memory(node).HearWhetherStopping(isStopping);
+
     /// <summary>Its own words on itself, its volumes, and whether it answers. A node that nobody told of is silent and holds nothing.</summary>
     public AgentNode Describe(string node) => Memory(node).Describe();
 

@@ -11,6 +11,9 @@ namespace Colo.Driver;
 public sealed record AgentSight(string Node, TimeSpan SilentFor, DateTimeOffset? LastSeen, NodeStatus? Status, VolumeStatus? Volume)
 {
     public bool Answers => SilentFor == TimeSpan.Zero;
+
+    /// <summary>The last that was heard of it is that it was told to end.</summary>
+    public bool WasStopping { get; init; }
 }
 
 /// <summary>The agents as whoever drives a volume sees them. Safe for calls from several threads.</summary>

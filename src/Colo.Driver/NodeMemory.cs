@@ -17,6 +17,7 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
     private long lastWord = time.GetTimestamp();
     private DateTimeOffset? lastSeen;
     private bool answers;
+    private bool stopping;
     private long heard;
 
     /// <summary>Words of the agent itself, counted.</summary>
@@ -48,7 +49,7 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         {
             return answers
                 ? new(node, TimeSpan.Zero, lastSeen, status, volumes.GetValueOrDefault(uid))
-                : new(node, Silence, lastSeen, status, null);
+                : new(node, Silence, lastSeen, status, null) { WasStopping = stopping };
         }
     }
 
@@ -82,6 +83,14 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
         lock (guard)
         {
             lastWord = time.GetTimestamp();
+        }
+    }
+
+    public void HearWhetherStopping(bool isStopping)
+    {
+        lock (guard)
+        {
+            stopping = isStopping;
         }
     }
 
@@ -144,6 +153,7 @@ internal sealed class NodeMemory(string node, TimeProvider time, Action<AgentCha
             }
 
             status = now ?? status;
+            stopping = now?.Stopping ?? stopping;
             foreach (VolumeStatus volume in present)
             {
                 if (!volumes.TryGetValue(volume.Uid, out VolumeStatus? before) || NewsOfAgents.Differs(before, volume))

@@ -45,7 +45,7 @@ public sealed class VolumeObserver(string uid, IAgents agents, IVolumeRecordStor
     {
         if (!sight.Answers)
         {
-            return new ReplicaView(sight.Node, sight.SilentFor) { LeftInOrder = sight.Status?.Stopping ?? false };
+            return new ReplicaView(sight.Node, sight.SilentFor) { LeftInOrder = sight.WasStopping };
         }
 
         ReplicaView view = sight.Volume is null

@@ -174,6 +174,26 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
         await Guest.ExpectDiskAsync(agent.DiskPath("end"), 3, "0", "4k");
     }
 
+    [Fact]
+    public async Task A_shutdown_ends_every_Watch_with_the_word_that_the_agent_stops_and_waits_for_nobody()
+    {
+        using TempDirectory directory = new(onTmpfs: true);
+        await using AgentUnderTest agent = await AgentUnderTest.StartAsync("a", directory.Path, directory.File("arb"));
+        using AsyncServerStreamingCall<WatchEvent> watch = agent.Client.Watch(new WatchRequest());
+        (await NextAsync(watch)).Node.Stopping.ShouldBeFalse();
+
+        // With a watcher that does not leave: a shutdown that waited for it would last as long as a shutdown may.
+        Task<int> ended = agent.TerminateAsync();
+        NodeStatus last = new();
+        while (await watch.ResponseStream.MoveNext(CancellationToken.None))
+        {
+            last = watch.ResponseStream.Current.Node ?? last;
+        }
+
+        last.Stopping.ShouldBeTrue();
+        (await ended).ShouldBe(0);
+    }
+
     private async Task<string> ScrapeAsync()
     {
         using HttpClient http = new();

@@ -35,6 +35,17 @@ public sealed class FailoverTests
         Given.Plan(Given.Truth(), Given.Silent("node-a", 6), connected).Situation.ShouldBe(VolumeSituation.TakingOver);
     }
 
+    [Fact]
+    public void An_agent_that_was_told_to_end_gets_the_time_of_a_restart_and_no_more()
+    {
+        ReplicaView restarting = Given.Silent("node-a", 29.9) with { LeftInOrder = true };
+
+        VolumePlan plan = Given.Plan(Given.Truth(), restarting, Survivor);
+        plan.Situation.ShouldBe(VolumeSituation.PrimarySuspect);
+        plan.Message.ShouldContain("was stopped");
+        Given.Plan(Given.Truth(), restarting with { SilentFor = TimeSpan.FromSeconds(30) }, Survivor).Situation.ShouldBe(VolumeSituation.TakingOver);
+    }
+
     [Theory]
     [InlineData(SecondaryState.Stale)]
     [InlineData(SecondaryState.Syncing)]

@@ -88,6 +88,19 @@ public sealed class AgentFeedTests
     }
 
     [Fact]
+    public async Task A_node_whose_Lease_says_that_it_was_told_to_end_is_known_to_have_left_in_order_until_it_says_otherwise()
+    {
+        await using AgentFeed feed = NewFeed();
+        feed.Set("node-a", "unix:/nowhere/grpc.sock");
+
+        feed.HeardWhetherStopping("node-a", true);
+        (await feed.LookAsync(Uid, ["node-a"], CancellationToken.None)).Single().WasStopping.ShouldBeTrue();
+
+        feed.HeardWhetherStopping("node-a", false);
+        (await feed.LookAsync(Uid, ["node-a"], CancellationToken.None)).Single().WasStopping.ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task A_node_that_nobody_told_of_is_silent_only_since_it_was_asked_for()
     {
         await using AgentFeed feed = NewFeed();

@@ -38,7 +38,9 @@ public sealed class NodeLease(
     private const int DurationSeconds = 3;
     private const string InstanceAnnotation = "colo.dev/agent-instance";
     private const string StorageAnnotation = "colo.dev/agent-storage";
+    private const string StoppingAnnotation = "colo.dev/agent-stopping";
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan GoodbyeBound = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(DurationSeconds);
 
     private V1Lease? held;
@@ -72,7 +74,20 @@ public sealed class NodeLease(
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
-            // The process ends; the operator sees the renewals stop.
+            await SayGoodbyeAsync();
+        }
+    }
+
+    /// <summary>
+    /// The operator sees the renewals stop, and that they stop in order: an operator that took office since knows it too, and does not take a
+    /// restart for a death. Where this fails, it is taken for one, which is safe.
+    /// </summary>
+    private async Task SayGoodbyeAsync()
+    {
+        if (held is not null)
+        {
+            using CancellationTokenSource bound = new(GoodbyeBound);
+            await KeepAsync(bound.Token).ContinueWith(_ => { }, TaskScheduler.Default);
         }
     }
 
@@ -204,6 +219,7 @@ public sealed class NodeLease(
         lease.SetAnnotation("colo.dev/version", NodeReport.Version);
         lease.SetAnnotation(InstanceAnnotation, identity.Instance);
         lease.SetAnnotation(StorageAnnotation, identity.Storage);
+        lease.SetAnnotation(StoppingAnnotation, lifetime.ApplicationStopping.IsCancellationRequested ? "true" : null);
         return lease;
     }
 

@@ -7,11 +7,13 @@ namespace Colo.Operator.Agents;
 /// compared with this machine's clock, only that it changed is a sign of life.
 /// </summary>
 /// <param name="Renewal">Opaque; another value than before is one more sign of life.</param>
-public sealed record AgentLease(string Node, string GrpcAddress, string Version, string Renewal)
+/// <param name="IsStopping">The agent was told to end, in order: a restart or an upgrade.</param>
+public sealed record AgentLease(string Node, string GrpcAddress, string Version, string Renewal, bool IsStopping = false)
 {
     public const string Label = "app.kubernetes.io/component=agent";
     public const string GrpcAnnotation = "colo.dev/grpc-address";
     public const string VersionAnnotation = "colo.dev/version";
+    public const string StoppingAnnotation = "colo.dev/agent-stopping";
 
     /// <summary>Null: not an agent's, or not complete yet.</summary>
     public static AgentLease? Read(V1ObjectMeta metadata, V1LeaseSpec? spec)
@@ -21,6 +23,6 @@ public sealed record AgentLease(string Node, string GrpcAddress, string Version,
         string version = metadata.Annotations?.TryGetValue(VersionAnnotation, out string? says) == true ? says : "";
         return string.IsNullOrEmpty(node) || string.IsNullOrEmpty(address)
             ? null
-            : new(node, address, version, $"{spec!.RenewTime?.Ticks}/{spec.LeaseTransitions}");
+            : new(node, address, version, $"{spec!.RenewTime?.Ticks}/{spec.LeaseTransitions}", metadata.Annotations!.ContainsKey(StoppingAnnotation));
     }
 }

@@ -110,6 +110,11 @@ public sealed class ClusterWatch : IDisposable
         {
             feed.HeardFrom(now.Node);
         }
+
+        if (before?.IsStopping != now.IsStopping)
+        {
+            feed.HeardWhetherStopping(now.Node, now.IsStopping);
+        }
     }
 
     private void OnNode(ResourceChange<V1Node> change)
