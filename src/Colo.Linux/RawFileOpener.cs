@@ -64,6 +64,8 @@ internal static class RawFileOpener
         FileDescriptor descriptor = new(fd);
         try
         {
+            // The kind before the lock: others lock what is no disk, such as /dev/null, for their own reasons.
+            RefuseWhatIsNoDisk(descriptor, fullPath);
             if (options.Lock)
             {
                 FileLocks.Take(descriptor, fullPath, exclusive: !options.ReadOnly);
@@ -106,21 +108,26 @@ internal static class RawFileOpener
         }
     }
 
-    private static FileFacts LookOver(FileDescriptor descriptor, string path, RawFileOptions options)
+    private static void RefuseWhatIsNoDisk(FileDescriptor descriptor, string path)
     {
-        int errno = descriptor.Stat(out StatxBuffer stat);
-        if (errno != 0)
-        {
-            throw Failed(FileOpenError.Other, path, "cannot be looked at", errno);
-        }
-
-        int kind = stat.Mode & Constants.S_IFMT;
-        if (kind is not (Constants.S_IFREG or Constants.S_IFBLK))
+        if (KindOf(Stat(descriptor, path)) is not (Constants.S_IFREG or Constants.S_IFBLK))
         {
             throw new FileOpenException(FileOpenError.NotADisk, path, "is neither a regular file nor a block device");
         }
+    }
 
-        bool isBlockDevice = kind == Constants.S_IFBLK;
+    private static StatxBuffer Stat(FileDescriptor descriptor, string path)
+    {
+        int errno = descriptor.Stat(out StatxBuffer stat);
+        return errno == 0 ? stat : throw Failed(FileOpenError.Other, path, "cannot be looked at", errno);
+    }
+
+    private static int KindOf(in StatxBuffer stat) => stat.Mode & Constants.S_IFMT;
+
+    private static FileFacts LookOver(FileDescriptor descriptor, string path, RawFileOptions options)
+    {
+        StatxBuffer stat = Stat(descriptor, path);
+        bool isBlockDevice = KindOf(stat) == Constants.S_IFBLK;
         long length = isBlockDevice ? descriptor.BlockDeviceLength() : (long)stat.Size;
         int block = LogicalBlockBytes(descriptor, stat, isBlockDevice, options.DirectIo);
         if (options.DirectIo && length % block != 0)

@@ -67,6 +67,7 @@ public sealed class TerminalTests(ColoCluster cluster)
 
         await Eventually.TrueAsync(() => terminal.Output.Contains("more lines: the window is too low", StringComparison.Ordinal), "the frame is cut");
 
+        await Eventually.TrueAsync(() => terminal.Output.Contains("\e[J", StringComparison.Ordinal), "the frame has ended");
         string frame = terminal.Output[terminal.Output.IndexOf("\e[H", StringComparison.Ordinal)..];
         frame[..frame.IndexOf("\e[J", StringComparison.Ordinal)].Split("\e[K").Length.ShouldBe(11, "ten lines, each cleared behind its end");
         await Pty.PressCtrlCAsync(terminal);

@@ -116,6 +116,15 @@ public sealed class OpenAndLockTests
     }
 
     [Fact]
+    public async Task What_is_no_disk_is_refused_as_such_though_another_process_holds_a_lock_on_it()
+    {
+        using TempDirectory directory = new();
+        (await Tool.RunAsync("mkfifo", directory.File("pipe"))).EnsureSuccess();
+        await using RunningTool holder = await HoldAsync(directory.File("pipe"), "ofd", "write");
+        Should.Throw<FileOpenException>(() => RawFile.Open(directory.File("pipe"))).Error.ShouldBe(FileOpenError.NotADisk);
+    }
+
+    [Fact]
     public async Task Preallocation_reserves_the_space_and_sparse_creation_does_not()
     {
         using TempDirectory directory = new();
