@@ -117,7 +117,7 @@ prepare() {
 run() {
   local start=$SECONDS
   prepare
-  [[ ! -e $COLO_STATE ]] || tests/cluster/down.sh 2>>"$results/cluster.log"
+  tests/cluster/down.sh 2>>"$results/cluster.log"
   trap clean_up EXIT
   trap 'exit 130' INT TERM
   # The images are built while the nodes boot.

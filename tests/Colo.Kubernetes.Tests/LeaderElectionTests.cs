@@ -145,6 +145,52 @@ public sealed class LeaderElectionTests(KubeApiServerFixture kube) : IDisposable
     }
 
     [Fact]
+    public async Task Who_finds_its_own_name_on_the_Lease_was_started_again_and_takes_it_at_once()
+    {
+        string ns = await kube.NewNamespaceAsync();
+        await new ResourceClient<V1Lease>(client, ResourceTypes.Leases).CreateAsync(
+            ns,
+            new JsonObject
+            {
+                ["apiVersion"] = "coordination.k8s.io/v1",
+                ["kind"] = "Lease",
+                ["metadata"] = new JsonObject { ["name"] = "colo", ["namespace"] = ns },
+                ["spec"] = new JsonObject { ["holderIdentity"] = "pod", ["leaseDurationSeconds"] = 3600 },
+            },
+            default);
+        await using Candidate other = new(client, ns, "other-pod", TimeProvider.System);
+        await using Candidate again = new(client, ns, "pod", TimeProvider.System);
+        await Eventually.TrueAsync(() => again.Acts > 0, "it leads again");
+        other.Acts.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_holder_of_whose_end_there_is_other_evidence_is_replaced_long_before_its_Lease_is_over()
+    {
+        string ns = await kube.NewNamespaceAsync();
+        await using Forwarder forwarder = new(kube.Server.Address);
+        using k8s.Kubernetes through = Cluster.Connect(kube.Server, forwarder.Address);
+        await using Candidate first = new(through, LongOptions(ns, "first"), TimeProvider.System);
+        await Eventually.TrueAsync(() => first.Acts > 0, "the first leads");
+        await using Candidate knowing = new(client, LongOptions(ns, "knowing") with { IsHolderGone = (holder, _) => holder == "first" }, TimeProvider.System);
+        await using Candidate waiting = new(client, LongOptions(ns, "waiting"), TimeProvider.System);
+
+        // While it renews, no evidence against it counts.
+        for (int i = 0; i < 5; i++)
+        {
+            DateTime? renewed = (await LeaseAsync(ns)).Spec.RenewTime;
+            await Eventually.TrueAsync(async () => (await LeaseAsync(ns)).Spec.RenewTime > renewed, "it renews");
+        }
+
+        knowing.Acts.ShouldBe(0);
+
+        forwarder.Cut();
+        await Eventually.TrueAsync(() => knowing.Acts + waiting.Acts > 0, "somebody takes over");
+        (await LeaseAsync(ns)).Spec.HolderIdentity.ShouldBe("knowing");
+        await Eventually.TrueAsync(() => first.LostReason is not null, "who was given up wrongly gives up too");
+    }
+
+    [Fact]
     public void Times_that_would_let_two_lead_are_refused() =>
         Should.Throw<ArgumentException>(() => new LeaderElectionService(
             client, Options("ns", "x") with { RenewDeadline = Duration }, TimeProvider.System, NullLogger.Instance));
@@ -158,6 +204,10 @@ public sealed class LeaderElectionTests(KubeApiServerFixture kube) : IDisposable
         RenewDeadline = RenewDeadline,
         RetryPeriod = TimeSpan.FromSeconds(0.5),
     };
+
+    /// <summary>A third of the duration is still many renewals.</summary>
+    private static LeaderElectionOptions LongOptions(string ns, string identity) =>
+        Options(ns, identity) with { LeaseDuration = TimeSpan.FromSeconds(15), RenewDeadline = TimeSpan.FromSeconds(10) };
 
     private async Task<V1Lease> LeaseAsync(string ns) =>
         (await new ResourceClient<V1Lease>(client, ResourceTypes.Leases).GetAsync(new ObjectKey(ns, "colo"), default)).Value;

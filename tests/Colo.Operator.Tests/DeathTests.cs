@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Colo.Operator.Tests.Kit;
 using Colo.Testing;
 using Colo.Testing.Kube;
@@ -80,6 +81,23 @@ public sealed class DeathTests(KubeApiServerFixture kube) : ClusterTest(kube)
         second.ExitCode.ShouldBe(0);
         await LeaderIsAsync("third");
         await Cluster.Admin.OutputAsync("delete", "replicatedvolume", "-n", Cluster.Namespace, "v", "--timeout=60s");
+    }
+
+    [Fact]
+    public async Task A_leader_that_dies_with_its_node_is_replaced_long_before_its_Lease_is_over()
+    {
+        TimeSpan lease = TimeSpan.FromSeconds(30);
+        string[] election = ["--leader-elect=true", $"--leader-lease={lease.TotalSeconds}s"];
+        OperatorProcess first = StartOperator([.. election, $"--identity=first@{Cluster.Node("a")}"]);
+        await ProtectedVolumeAsync();
+        OperatorProcess second = StartOperator([.. election, $"--identity=second@{Cluster.Node("b")}"]);
+        await Eventually.TrueAsync(async () => await ReadyAsync(second), "a standby is ready");
+
+        long death = Stopwatch.GetTimestamp();
+        await Task.WhenAll(first.KillAsync(), Cluster.Agents[Cluster.Node("a")].KillAsync());
+        await LeaderIsAsync($"second@{Cluster.Node("b")}");
+        Stopwatch.GetElapsedTime(death).ShouldBeLessThan(lease);
+        await Cluster.StatusIsAsync("v", "currentPrimary", Cluster.Node("b"));
     }
 
     [Fact]

@@ -9,8 +9,8 @@ done
 for file in "$state"/pids/*; do
   [[ ! -e $file ]] || end_process "$(basename "$file")"
 done
-for node in $(node_names); do ip netns delete "$cluster-$node" 2>/dev/null || true; done
-ip netns delete "$switch_ns" 2>/dev/null || true
+# Also of a cluster whose state was removed under it.
+for namespace in $(ip netns list | cut -d' ' -f1 | grep "^$cluster-" || true); do ip netns delete "$namespace"; done
 cgroup_remove
 rm -rf "$state"
 log "the cluster is gone"

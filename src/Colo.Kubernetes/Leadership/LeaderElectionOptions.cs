@@ -8,7 +8,8 @@ public sealed record LeaderElectionOptions
     /// <summary>Name of the Lease.</summary>
     public required string Name { get; init; }
 
-    /// <summary>Unique among the candidates and among restarts of one: pod name and a random part.</summary>
+    /// <summary>Unique among all that may live at the same time, as a pod's name is: who finds its own there died holding the Lease, was started
+    /// again, and takes it at once.</summary>
     public required string Identity { get; init; }
 
     /// <summary>Others take over after they saw the Lease unchanged for so long.</summary>
@@ -21,6 +22,13 @@ public sealed record LeaderElectionOptions
 
     /// <summary>What a graceful shutdown waits for the work to end before it lets go of nothing and leaves the Lease to expire.</summary>
     public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>
+    /// Whether a holder that let its Lease be for so long is known by other evidence to have died, such as its machine's silence. Its Lease is
+    /// then taken after a third of the duration. Only for work that two may do at once without harm: such a holder may live all the same, and
+    /// ceases to lead at its own deadline.
+    /// </summary>
+    public Func<string, TimeSpan, bool> IsHolderGone { get; init; } = static (_, _) => false;
 
     internal void EnsureValid()
     {

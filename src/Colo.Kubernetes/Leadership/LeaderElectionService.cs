@@ -12,6 +12,8 @@ public sealed class LeaderElectionService
     /// <summary>What the process exits with where leadership was lost.</summary>
     public const int LostExitCode = 70;
 
+    private const int HasteWhereHolderIsGone = 5;
+
     private readonly LeaseCandidate candidate;
     private readonly LeaderElectionOptions options;
     private readonly TimeProvider time;
@@ -92,7 +94,8 @@ public sealed class LeaderElectionService
     {
         while (!await candidate.TryAcquireAsync(token))
         {
-            await Task.Delay(options.RetryPeriod * (1 + (0.2 * Random.Shared.NextDouble())), time, token);
+            TimeSpan pause = candidate.IsHolderGone ? options.RetryPeriod / HasteWhereHolderIsGone : options.RetryPeriod;
+            await Task.Delay(pause * (1 + (0.2 * Random.Shared.NextDouble())), time, token);
         }
 
         Become(Phase.Leading);

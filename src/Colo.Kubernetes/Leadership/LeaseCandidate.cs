@@ -13,6 +13,9 @@ namespace Colo.Kubernetes;
 /// </summary>
 internal sealed class LeaseCandidate(IKubernetes client, LeaderElectionOptions options, TimeProvider time, ILogger log)
 {
+    /// <summary>Of the Lease's duration, where its holder is known to be gone: more than one renewal must have been missed.</summary>
+    private const int PartForWhoIsGone = 3;
+
     private readonly ResourceClient<V1Lease> leases = new(client, ResourceTypes.Leases, time) { RequestTimeout = options.RenewDeadline / 2 };
     private readonly ObjectKey key = new(options.Namespace, options.Name);
 
@@ -27,6 +30,9 @@ internal sealed class LeaseCandidate(IKubernetes client, LeaderElectionOptions o
 
     /// <summary>When the request that last acquired or renewed was sent: others count from later.</summary>
     public long RenewedAt => Volatile.Read(ref renewedAt);
+
+    /// <summary>By other evidence than the Lease: it is worth to look again soon.</summary>
+    public bool IsHolderGone => seen?.Value.Spec?.HolderIdentity is { Length: > 0 } holder && options.IsHolderGone(holder, time.GetElapsedTime(seenSince));
 
     /// <summary>One attempt; false where another holds it, or nobody answered.</summary>
     public async Task<bool> TryAcquireAsync(CancellationToken token)
@@ -129,8 +135,12 @@ internal sealed class LeaseCandidate(IKubernetes client, LeaderElectionOptions o
         }
 
         TimeSpan duration = TimeSpan.FromSeconds(seen.Value.Spec?.LeaseDurationSeconds ?? 0);
-        return string.IsNullOrEmpty(seen.Value.Spec?.HolderIdentity)
-            || unchanged >= (duration > options.LeaseDuration ? duration : options.LeaseDuration);
+        TimeSpan needed = duration > options.LeaseDuration ? duration : options.LeaseDuration;
+        string? holder = seen.Value.Spec?.HolderIdentity;
+        return string.IsNullOrEmpty(holder)
+            || holder == options.Identity
+            || unchanged >= needed
+            || (unchanged >= needed / PartForWhoIsGone && IsHolderGone);
     }
 
     private void TellHolder()

@@ -25,11 +25,14 @@ public sealed class ClusterWatch : IDisposable
     private readonly AgentFeed feed;
     private readonly VolumeIndex index = new();
     private readonly WorkQueue queue;
+    private readonly TimeProvider time;
+    private readonly TaskCompletionSource heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public ClusterWatch(IKubernetes api, AgentFeed feed, WorkQueue queue, OperatorOptions options, TimeProvider time, ILoggerFactory logs)
     {
         this.feed = feed;
         this.queue = queue;
+        this.time = time;
         IReadOnlyList<string> namespaces = options.WatchNamespaces.Count == 0 ? [""] : options.WatchNamespaces;
         volumes = [.. namespaces.Select(ns =>
             new Informer<ReplicatedVolume>(api, ResourceVolumes.Type, new InformerOptions { Namespace = ns }, time, logs.CreateLogger<Informer<ReplicatedVolume>>()))];
@@ -56,17 +59,9 @@ public sealed class ClusterWatch : IDisposable
     /// <summary>Completes when all that there was at the beginning has been seen.</summary>
     public Task Synced => Task.WhenAll([.. volumes.Select(v => v.Synced), leases.Synced, nodes.Synced]);
 
-    /// <summary>Once every agent with a Lease has answered, or had the time to: whoever works before that takes living nodes for silent ones
-    /// and tells everybody so. A standby has been through it long before it leads.</summary>
-    public async Task HeardAsync(TimeProvider time, CancellationToken token)
-    {
-        await Synced.WaitAsync(token);
-        long start = time.GetTimestamp();
-        while (feed.Nodes.Any(n => !feed.Describe(n).Answers) && time.GetElapsedTime(start) < FirstWord)
-        {
-            await Task.Delay(FirstWordCheck, time, token);
-        }
-    }
+    /// <summary>Completes once every agent with a Lease has answered, or had the time to: whoever works before that takes living nodes for
+    /// silent ones and tells everybody so. A standby has been through it long before it leads.</summary>
+    public Task Heard => heard.Task;
 
     public IEnumerable<Resource<ReplicatedVolume>> Volumes => volumes.SelectMany(v => v.List());
 
@@ -80,9 +75,21 @@ public sealed class ClusterWatch : IDisposable
     public IEnumerable<string> KnownNodes => leases.List().Select(l => l.Value.Spec?.HolderIdentity).Concat(nodes.List().Select(n => n.Metadata.Name)).OfType<string>();
 
     public Task RunAsync(CancellationToken token) =>
-        Task.WhenAll([.. volumes.Select(v => v.RunAsync(token)), leases.RunAsync(token), nodes.RunAsync(token)]);
+        Task.WhenAll([.. volumes.Select(v => v.RunAsync(token)), leases.RunAsync(token), nodes.RunAsync(token), ListenAsync(token)]);
 
     public void Dispose() => feed.Changed -= OnAgent;
+
+    private async Task ListenAsync(CancellationToken token)
+    {
+        await Synced.WaitAsync(token);
+        long start = time.GetTimestamp();
+        while (feed.Nodes.Any(n => !feed.Describe(n).Answers) && time.GetElapsedTime(start) < FirstWord)
+        {
+            await Task.Delay(FirstWordCheck, time, token);
+        }
+
+        heard.SetResult();
+    }
 
     private void OnVolume(ResourceChange<ReplicatedVolume> change)
     {

@@ -23,14 +23,11 @@ internal sealed class LeadingService(
     TimeProvider time,
     ILogger<LeadingService> log) : BackgroundService
 {
-    private Task heard = Task.CompletedTask;
-
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         cluster.Unreadable += o => notices.Unreadable(o);
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
         Task watching = cluster.RunAsync(end.Token);
-        heard = cluster.HeardAsync(time, end.Token);
         Task telling = recorder.RunAsync(end.Token);
         Task leading = election.RunAsync(LeadAsync, end.Token);
         try
@@ -49,14 +46,14 @@ internal sealed class LeadingService(
         finally
         {
             await end.CancelAsync();
-            await Task.WhenAll(watching, heard, telling, leading).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            await Task.WhenAll(watching, telling, leading).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
             lifetime.StopApplication();
         }
     }
 
     private async Task LeadAsync(CancellationToken token)
     {
-        await heard.WaitAsync(token);
+        await cluster.Heard.WaitAsync(token);
         log.Leads(options.Identity, options.WatchNamespaces.Count == 0 ? "all namespaces" : string.Join(", ", options.WatchNamespaces));
         await new Controller(queue, worker, new ControllerOptions { Name = "replicatedvolume", Workers = options.Workers }, time, log).RunAsync(token);
     }

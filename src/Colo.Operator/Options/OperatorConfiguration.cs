@@ -18,7 +18,7 @@ public static class OperatorConfiguration
         ("metrics-listen", "IP:PORT   /metrics, /healthz, /readyz (default 0.0.0.0:8080)"),
         ("leader-elect", "true|false   default true"),
         ("leader-lease", "DURATION   a leader silent for so long is replaced (default 6s)"),
-        ("identity", "NAME   in the leader Lease (default: host name and a random part)"),
+        ("identity", "NAME[@NODE]   in the leader Lease (default: host name and a random part); with its node, a standby need not wait for the Lease where the node died"),
         ("workers", "N   volumes worked on at the same time (default 32)"),
         ("deletion-grace", "DURATION   how long a deletion waits for a dead node (default 5m)"),
         ("guest-tcp", "true|false   guest disks over TCP too; agents then need --guest-listen (default false)"),

@@ -26,7 +26,8 @@ public sealed record OperatorOptions
     /// <summary>A leader that was not heard of for so long is replaced. Short: a node's death may take the operator along with a primary.</summary>
     public TimeSpan LeaderLease { get; init; } = TimeSpan.FromSeconds(6);
 
-    /// <summary>How this process is called in the leader Lease; unique among all that ever stand for it.</summary>
+    /// <summary>How this process is called in the leader Lease; unique among all that live at the same time. NAME or NAME@NODE: with the name of its
+    /// node a standby sees from that node's agent that both are gone.</summary>
     public required string Identity { get; init; }
 
     /// <summary>Volumes that are worked on at the same time; a call to an agent may take its time in each.</summary>
