@@ -32,6 +32,7 @@ procps              ps
 kmod                modinfo
 prometheus          promtool
 etcd-server         etcd
+faketime            faketime
 LIST
 }
 

@@ -10,7 +10,6 @@ namespace Colo.Driver;
 /// </summary>
 internal sealed class NodeFeed : IAsyncDisposable
 {
-    private const int LevelOfHeartbeats = 2;
     private const int PollsWithoutStream = 15;
 
     private readonly string node;
@@ -90,7 +89,7 @@ internal sealed class NodeFeed : IAsyncDisposable
             }
 
             changed(new AgentChange(node, null));
-            return memory.ApiLevel >= LevelOfHeartbeats ? await StreamOrPollAsync(token) : await PollAsync(int.MaxValue, token);
+            return memory.ApiLevel >= AgentApiLevel.Current ? await StreamOrPollAsync(token) : await PollAsync(int.MaxValue, token);
         }
         catch (Exception e) when (e is RpcException or OperationCanceledException)
         {

@@ -103,7 +103,7 @@ public class SurfaceTests(PairFixture fixture) : IClassFixture<PairFixture>
         using AsyncServerStreamingCall<WatchEvent> watch = A.Client.Watch(new WatchRequest());
         NodeStatus first = (await NextAsync(watch)).Node.ShouldNotBeNull();
         first.Node.ShouldBe("a");
-        first.ApiLevel.ShouldBe(2);
+        first.ApiLevel.ShouldBe(AgentApiLevel.Current);
         for (int beats = 0; beats < 3;)
         {
             if ((await NextAsync(watch)).Node is { } beat)

@@ -52,7 +52,7 @@ internal sealed class SimulatedNode(string name, string address, SimulatedFleet 
         Version = "simulated",
         ReplicationAddress = address,
         Instance = instance,
-        ApiLevel = 2,
+        ApiLevel = AgentApiLevel.Current,
         Pools = { new PoolStatus { Name = "default", Directory = "/", Healthy = true, FreeBytes = PoolBytes, TotalBytes = PoolBytes } },
     };
 

@@ -16,9 +16,6 @@ public sealed class NodeReport(
     IVolumes volumes,
     IHostApplicationLifetime lifetime)
 {
-    /// <summary>2: heartbeats in Watch, records in Kubernetes.</summary>
-    private const int ApiLevel = 2;
-
     public static string Version { get; } = typeof(NodeReport).Assembly.GetName().Version?.ToString(3) ?? "0";
 
     public NodeStatus Now()
@@ -32,7 +29,7 @@ public sealed class NodeReport(
             Instance = identity.Instance,
             BootId = BootId.Current,
             Started = Timestamp.FromDateTimeOffset(identity.Started),
-            ApiLevel = ApiLevel,
+            ApiLevel = AgentApiLevel.Current,
             Stopping = lifetime.ApplicationStopping.IsCancellationRequested,
         };
         node.Pools.AddRange(pools.All.Select(p => new PoolStatus

@@ -27,6 +27,9 @@ public static class NoticeReason
     /// <summary>An agent that the operator cannot talk to, though it may live: certificates, addresses.</summary>
     public const string AgentUnreachable = "AgentUnreachable";
 
+    /// <summary>An agent of an older version: it works, with what that version can.</summary>
+    public const string AgentOutdated = "AgentOutdated";
+
     /// <summary>A deletion went on without a node; what is left there is named.</summary>
     public const string ReplicaLeftBehind = "ReplicaLeftBehind";
     public const string QuiesceFailed = "QuiesceFailed";

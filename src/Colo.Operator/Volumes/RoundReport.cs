@@ -32,6 +32,7 @@ internal sealed class RoundReport(ClusterWatch cluster, VolumeNotices notices, V
         }
 
         TellFormerReplicas(session, round);
+        TellOlderAgents(session, round);
     }
 
     private void TellFailure(VolumeSession session, RoundResult round, string message)
@@ -44,6 +45,32 @@ internal sealed class RoundReport(ClusterWatch cluster, VolumeNotices notices, V
         else if (round.Plan?.Situation is VolumeSituation.TakingOver or VolumeSituation.Promoting)
         {
             metrics.FailoverFailed(session.Volume.Key);
+        }
+    }
+
+    /// <summary>Once a node and volume, and again after it was newer: a rollout that stands still is seen on the volumes that it concerns.</summary>
+    private void TellOlderAgents(VolumeSession session, RoundResult round)
+    {
+        foreach (AgentNode node in round.Seen.Sights.Keys.Select(cluster.Agents.Describe))
+        {
+            string told = $"{node.Node} is older";
+            if (node is not { Answers: true, Status: { } status })
+            {
+                continue;
+            }
+
+            if (status.ApiLevel >= AgentApiLevel.Current)
+            {
+                session.Told.Remove(told);
+            }
+            else if (session.Told.Add(told))
+            {
+                notices.Tell(session.Volume, new(
+                    NoticeReason.AgentOutdated,
+                    $"the agent of {node.Node} (version {(status.Version.Length > 0 ? status.Version : "unknown")}) speaks level {Math.Max(1, status.ApiLevel)} of the "
+                    + $"agents' interface and this operator {AgentApiLevel.Current}: it is asked each second instead of followed; upgrade the agents",
+                    IsWarning: true));
+            }
         }
     }
 

@@ -71,7 +71,7 @@ internal sealed class VolumeTeardown(IKubernetes api, VolumeNotices notices, Tim
     {
         TimeSpan silent = round.Seen.Sights.GetValueOrDefault(node)?.SilentFor ?? TimeSpan.Zero;
         string left = $"{node} has not answered for {silent.TotalSeconds:0} s; when it comes back it still holds the replica {volume.Uid} in its pool "
-            + $"{volume.Value.Spec.StoragePool}: delete it there (coloctl agent delete {volume.Uid})";
+            + $"{volume.Value.Spec.StoragePool}, and nobody deletes it unasked: remove the directory {volume.Uid} of that pool, then restart the agent there";
         log.LeftBehind(volume.Key.ToString(), node, left);
         notices.Tell(volume, new(NoticeReason.ReplicaLeftBehind, left, IsWarning: true));
     }

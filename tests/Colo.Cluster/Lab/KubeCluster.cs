@@ -55,7 +55,7 @@ public sealed class KubeCluster : IDisposable
             }
         }
 
-        return (await PodsAsync("operator")).FirstOrDefault(pod => pod.Name == holder && pod.IsReady) is { } leader ? NodeOf(leader.Node) : null;
+        return (await PodsAsync("operator")).FirstOrDefault(pod => holder?.Split('@')[0] == pod.Name && pod.IsReady) is { } leader ? NodeOf(leader.Node) : null;
     }
 
     internal Task StopApiServerAsync() => Site.ScriptAsync("control.sh", "stop", "kube-apiserver");

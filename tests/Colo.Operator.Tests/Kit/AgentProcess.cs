@@ -22,6 +22,11 @@ public sealed class AgentProcess(string node, string root, string @namespace, st
 
     public string PoolDirectory => Path.Combine(root, "pool");
 
+    public int GrpcPort => grpcPort;
+
+    /// <summary>Of its next start, for its environment; null: the machine's.</summary>
+    public SkewedClock? Clock { get; set; }
+
     public void Start() => process = RunningTool.Start(Built.Program("Colo.Agent", "colo-agent"),
     [
         "--node-name", node,
@@ -35,7 +40,8 @@ public sealed class AgentProcess(string node, string root, string @namespace, st
         "--kubernetes-namespace", @namespace,
         "--retry-milliseconds", "100",
         .. extra,
-    ]);
+    ],
+    Clock?.Environment);
 
     /// <summary>SIGKILL.</summary>
     public async Task KillAsync()

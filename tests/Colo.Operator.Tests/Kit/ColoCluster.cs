@@ -44,7 +44,7 @@ public sealed class ColoCluster : IAsyncDisposable
         return cluster;
     }
 
-    public async Task<AgentProcess> AddNodeAsync(string letter, params IReadOnlyList<string> extra)
+    public async Task<AgentProcess> AddNodeAsync(string letter, SkewedClock? clock = null, params IReadOnlyList<string> extra)
     {
         string name = Node(letter);
         await Admin.ApplyAsync(
@@ -53,7 +53,7 @@ public sealed class ColoCluster : IAsyncDisposable
             kind: Node
             metadata: {name: {{name}}, labels: {kubernetes.io/hostname: {{name}} } }
             """);
-        AgentProcess agent = new(name, Path.Combine(directory.Path, letter), Namespace, agentKubeconfig, extra);
+        AgentProcess agent = new(name, Path.Combine(directory.Path, letter), Namespace, agentKubeconfig, extra) { Clock = clock };
         Directory.CreateDirectory(agent.Root);
         agents[name] = agent;
         agent.Start();

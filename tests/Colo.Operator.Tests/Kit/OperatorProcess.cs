@@ -18,10 +18,10 @@ public sealed class OperatorProcess : IAsyncDisposable
 
     public int ExitCode => process.Process.ExitCode;
 
-    public static OperatorProcess Start(IEnumerable<string> arguments)
+    public static OperatorProcess Start(IEnumerable<string> arguments, SkewedClock? clock = null)
     {
         int port = AgentProcess.FreePort();
-        return new(RunningTool.Start(Built.Program("Colo.Operator", "colo-operator"), [.. arguments, $"--metrics-listen=127.0.0.1:{port}"]), port);
+        return new(RunningTool.Start(Built.Program("Colo.Operator", "colo-operator"), [.. arguments, $"--metrics-listen=127.0.0.1:{port}"], clock?.Environment), port);
     }
 
     /// <summary>SIGKILL.</summary>
