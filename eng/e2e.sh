@@ -6,6 +6,7 @@
 #   eng/e2e.sh            all of it
 #   eng/e2e.sh publish    only builds what goes into the images, and the scenarios
 #   eng/e2e.sh run        only runs them, on what was built before
+#   eng/e2e.sh possible   says what this machine lacks for it, if anything
 #   eng/e2e.sh again      runs them on the cluster that KEEP=1 left, and leaves it again
 #
 #   SCENARIO='*Drain*'    only these (repeatable patterns, separated by spaces)
@@ -107,8 +108,16 @@ print_sum() {
   ((failed == 0))
 }
 
+# What no package can bring.
+possible() {
+  local lacks=""
+  [[ $(id -u) == 0 ]] || lacks="root: it makes namespaces, cgroups and containers"
+  [[ -d /sys/fs/cgroup/freezer ]] || lacks+="${lacks:+; }cgroups of version 1, which Kubernetes 1.20 expects"
+  [[ -z $lacks ]] || { echo "make e2e needs $lacks" >&2; return 1; }
+}
+
 prepare() {
-  [[ $(id -u) == 0 ]] || { echo "make e2e needs root: it makes namespaces, cgroups and containers" >&2; exit 1; }
+  possible || exit 1
   COLO_PROGRAMS=$(eng/kube.sh cluster)
   rm -rf "$results"/{results.json,notes,failed,logs,cluster.log}
   mkdir -p "$results"
@@ -145,6 +154,7 @@ case ${1:-all} in
   publish) publish ;;
   run) run ;;
   again) again ;;
-  all) eng/deps.sh cluster && publish && run ;;
-  *) echo "usage: eng/e2e.sh [publish|run|again]" >&2; exit 2 ;;
+  possible) possible ;;
+  all) possible && eng/deps.sh cluster && publish && run ;;
+  *) echo "usage: eng/e2e.sh [publish|run|again|possible]" >&2; exit 2 ;;
 esac
