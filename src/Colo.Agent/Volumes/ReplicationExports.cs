@@ -25,10 +25,10 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
     /// <param name="term">Whose primary may connect.</param>
     /// <param name="export">Named uid@term.</param>
     /// <param name="plain">The same under a plain name, or null.</param>
-    /// <param name="lineage">What its primary reads before, and announces itself to.</param>
     /// <param name="refusal">Asked at each connection: null, or why it is not taken now.</param>
+    /// <param name="lineage">What its primary reads before, and announces itself to; null where there is none.</param>
     public void Serve(
-        string uid, long term, NbdExport export, NbdExport? plain, NbdExport lineage, Func<CancellationToken, ValueTask<string?>> refusal) =>
+        string uid, long term, NbdExport export, NbdExport? plain, Func<CancellationToken, ValueTask<string?>> refusal, NbdExport? lineage = null) =>
         targets[uid] = new(term, export, plain, lineage, refusal);
 
     public void Remove(string uid) => targets.TryRemove(uid, out _);
@@ -72,6 +72,11 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
             return NbdExportAnswer.RefusedByPolicy(term < target.Term
                 ? $"term {term} of volume {uid} is over: the secondary is of term {target.Term}"
                 : $"the secondary of volume {uid} is of term {target.Term}; it must be prepared under term {term} first");
+        }
+
+        if (asksLineage && target.Lineage is null && target.Export is not null)
+        {
+            return NbdExportAnswer.Unknown($"the secondary of volume {uid} keeps no lineage");
         }
 
         return await target.Refusal(token) is { } refusal

@@ -195,6 +195,7 @@ public sealed class SecondaryService
             _ => Api.ReplicaState.Done,
         };
         status.Connected = IsConnected;
+        status.HoldsOlder = replica.HoldsOlder;
         status.Epoch = replica.Epoch;
         status.CheckpointSequence = news.Checkpoints;
         ApiMapping.Fill(status, replica.LastCheckpoint);
@@ -273,8 +274,8 @@ public sealed class SecondaryService
             term.Value,
             export,
             plain,
-            shown,
-            async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null);
+            async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null,
+            shown);
     }
 
     private NbdExport Target(string name, string generation)

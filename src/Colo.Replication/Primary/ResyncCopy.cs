@@ -90,7 +90,9 @@ internal sealed class ResyncCopy
         lock (counting)
         {
             failure = completed ? null : failure ?? reason ?? "the secondary was detached";
-            doneBytes = completed ? totalBytes : doneBytes;
+
+            // What a read had made equal ahead of its turn is not copied again.
+            doneBytes = completed && attachment.Mode == ResyncMode.Recopy ? totalBytes : doneBytes;
         }
 
         Publish(completed ? ResyncState.Completed : ResyncState.Interrupted);

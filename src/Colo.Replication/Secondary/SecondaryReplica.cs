@@ -57,6 +57,9 @@ public sealed class SecondaryReplica : IAsyncDisposable
     /// <summary>There is a last checkpoint to see and to fail over to; while it is being filled, the content from before.</summary>
     public bool HasView => stack.HasView;
 
+    /// <summary>It is being filled, and what it held before can still be promoted (LastCheckpoint).</summary>
+    public bool HoldsOlder => stack is { IsFilling: true, HasView: true };
+
     public CheckpointReport? LastCheckpoint { get; private set; }
 
     /// <summary>What hidden and active disk take now.</summary>
@@ -131,7 +134,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
             await pairs.RequireEmptiableAsync(fresh);
             LatchedError? before = errors.First;
             await SwapAsync(
-                fresh, !filling ? EpochPhase.Replicating : HoldsOlder ? EpochPhase.FillingOverOlder : EpochPhase.Filling);
+                fresh, !filling ? EpochPhase.Replicating : IsOfOneMoment ? EpochPhase.FillingOverOlder : EpochPhase.Filling);
             stack.IsUnannounced = lineage is not null;
             errors.ClearIf(before);
             Enter(next);
@@ -266,7 +269,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
     }
 
     /// <summary>The disk is of one moment: not a mixture that an earlier resync left.</summary>
-    private bool HoldsOlder => lineage?.Record is { Current.IsNone: false, Target.IsNone: true };
+    private bool IsOfOneMoment => lineage?.Record is { Current.IsNone: false, Target.IsNone: true };
 
     private bool IsOver => State is ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done;
 
