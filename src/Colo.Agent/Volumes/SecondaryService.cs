@@ -75,7 +75,7 @@ public sealed class SecondaryService
         {
             replica = await OpenReplicaAsync(parts, memory, paths, disk, news);
             GuestExport vmView = await GuestExport.OpenAsync(
-                parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: false);
+                parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: null);
             SecondaryService service = new(parts, memory, paths, news, disk, replica, vmView, becameStale);
             if (replica.State == ReplicationState.Running)
             {
@@ -263,7 +263,8 @@ public sealed class SecondaryService
             term.Value,
             export,
             plain,
-            async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null);
+            async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null,
+            new PrimaryCheck(parts, memory).RefusalAsync);
     }
 
     private NbdExport Target(string name, string generation)
