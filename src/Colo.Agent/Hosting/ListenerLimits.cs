@@ -23,6 +23,9 @@ public static class ListenerLimits
     /// <summary>The largest request, Prepare, has a handful of names, each of at most 253 characters.</summary>
     public const int MaxMessageBytes = 64 << 10;
 
+    /// <summary>Of one call, or scrape. Above a message's bound, so that gRPC refuses a large one in its own words before it comes.</summary>
+    public const int MaxBodyBytes = 1 << 20;
+
     /// <summary>From the first byte to the end of TLS's handshake. A peer that is slower is not slow but hostile, or gone.</summary>
     public static readonly TimeSpan TlsHandshake = TimeSpan.FromSeconds(10);
 
@@ -39,7 +42,7 @@ public static class ListenerLimits
 
     public static void Apply(KestrelServerLimits limits)
     {
-        limits.MaxRequestBodySize = MaxMessageBytes;
+        limits.MaxRequestBodySize = MaxBodyBytes;
         limits.RequestHeadersTimeout = RequestHeaders;
         limits.KeepAliveTimeout = Idle;
         limits.Http2.MaxStreamsPerConnection = StreamsPerConnection;
