@@ -57,6 +57,15 @@ internal static partial class AgentLog
     [LoggerMessage(1304, LogLevel.Information, "volume {Volume}: deleted")]
     public static partial void Deleted(this ILogger log, string volume);
 
+    [LoggerMessage(
+        1305,
+        LogLevel.Warning,
+        "volume {Volume} term {Term}: the machine went down under it: what was not flushed is lost, and so are the buffers; no last checkpoint is here")]
+    public static partial void MachineWentDown(this ILogger log, string volume, long term);
+
+    [LoggerMessage(1306, LogLevel.Warning, "volume {Volume}: a disk that did not look like its own was accepted by {File}; its history counts as unknown")]
+    public static partial void DiskAccepted(this ILogger log, string volume, string file);
+
     [LoggerMessage(1307, LogLevel.Information, "volume {Volume} term {Term}: promoted, recovery point {RecoveryPoint}, serving after {Milliseconds} ms")]
     public static partial void Promoted(this ILogger log, string volume, long term, AgentApi.RecoveryPoint recoveryPoint, double milliseconds);
 

@@ -38,7 +38,9 @@ public sealed class OpenReplica(
     {
         try
         {
-            if (memory.Load() is { Released: false })
+            StoredReplica found = memory.Load()
+                ?? throw new VolumeFaultException(VolumeFaultKind.Damaged, $"{paths.Disk} is there without {paths.State}: nobody knows what it holds");
+            if (!found.Released)
             {
                 await OpenAsync("adopted");
             }
@@ -60,7 +62,7 @@ public sealed class OpenReplica(
 
         try
         {
-            Directory.CreateDirectory(paths.Directory);
+            Directories.Create(paths.Directory);
             memory.Begin(new()
             {
                 Version = StoredReplica.CurrentVersion,
@@ -164,7 +166,7 @@ public sealed class OpenReplica(
         (primary, secondary) = (null, null);
         if (clean is { } isClean && memory.Known is { } known)
         {
-            memory.Update(s => s with { Clean = isClean });
+            memory.Update(s => isClean ? DiskEvidence.Closed(paths, s) : s with { Clean = false });
             log.Closed(uid, known.Spec.Term, why);
         }
     }
@@ -174,10 +176,12 @@ public sealed class OpenReplica(
     {
         foreach (BufferMedium medium in new[] { BufferMedium.Memory, BufferMedium.Disk })
         {
-            DeleteDirectory(paths.Buffer(medium));
+            Directories.Delete(paths.Buffer(medium));
         }
 
-        DeleteDirectory(paths.Directory);
+        // The disk first: cut off in the middle, what is left is a replica whose deletion can be asked for again.
+        Directories.DeleteFile(paths.Disk);
+        Directories.Delete(paths.Directory);
         memory.Forget();
     }
 
@@ -200,7 +204,12 @@ public sealed class OpenReplica(
     private async Task OpenAsync(string how)
     {
         await MakeDiskAsync();
+        DiskEvidence.Require(paths, memory, log);
         StoredReplica before = memory.Current;
+        if (!before.Clean && before.BootId != BootId.Current)
+        {
+            log.MachineWentDown(uid, before.Spec.Term);
+        }
 
         // A crash from here on may leave writes on one side only; the machine's crash may lose answered ones.
         memory.Update(s => s with
@@ -243,15 +252,8 @@ public sealed class OpenReplica(
         {
             File.Delete(paths.Disk);
             await RawFile.Create(paths.Disk, known.Spec.SizeBytes).DisposeAsync();
-            memory.Update(s => s with { DiskCreated = true });
-        }
-    }
-
-    private static void DeleteDirectory(string directory)
-    {
-        if (Directory.Exists(directory))
-        {
-            Directory.Delete(directory, recursive: true);
+            string identity = FileIdentity.Of(paths.Disk).Name;
+            memory.Update(s => s with { DiskCreated = true, DiskIdentity = identity });
         }
     }
 

@@ -79,7 +79,8 @@ public sealed class PrimaryService
                 ResyncBytesPerSecond = spec.ResyncBytesPerSecond,
             },
             below.Device,
-            new RecordArbiter(parts.Records.Of(spec), spec.Uid, parts.Logs.CreateLogger<RecordArbiter>()),
+            new RecordArbiter(
+                parts.Records.Of(spec), spec.Uid, parts.Logs.CreateLogger<RecordArbiter>(), () => memory.Current.HighestTerm),
             memory,
             parts.Time,
             news);
