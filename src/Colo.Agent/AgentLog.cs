@@ -30,6 +30,9 @@ internal static partial class AgentLog
     [LoggerMessage(1006, LogLevel.Warning, "TLS, {Where}: {Peer} is not believed: {Reason}")]
     public static partial void PeerNotBelieved(this ILogger log, string where, string peer, string reason);
 
+    [LoggerMessage(1007, LogLevel.Warning, "{Listener}: connection of {Peer} closed at once, there are as many as may be ({Total} refused so far)")]
+    public static partial void ListenerFull(this ILogger log, string listener, string peer, long total);
+
     [LoggerMessage(1100, LogLevel.Error, "pool {Pool} at {Directory} is not healthy: {Reason}")]
     public static partial void PoolFailed(this ILogger log, string pool, string directory, string reason);
 

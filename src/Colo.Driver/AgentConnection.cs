@@ -20,7 +20,7 @@ public sealed class AgentConnection : IDisposable
     private readonly GrpcChannel channel;
 
     /// <param name="address">Where its gRPC listener is.</param>
-    /// <param name="tls">Null, or a unix socket: plain text. <see cref="AgentTls"/> makes options that take rotated certificates up.</param>
+    /// <param name="tls">Null, or a unix socket: plain text. <see cref="AgentTls"/> makes options that take rotated certificates up, for one node.</param>
     public AgentConnection(string address, SslClientAuthenticationOptions? tls = null)
     {
         Address = address;

@@ -1,12 +1,10 @@
-using System.Net.Security;
-
 namespace Colo.Driver;
 
 /// <summary>How a feed keeps up with its agents.</summary>
 public sealed record AgentFeedOptions
 {
-    /// <summary>Null: plain text. See <see cref="AgentTls"/>.</summary>
-    public SslClientAuthenticationOptions? Tls { get; init; }
+    /// <summary>Null: plain text.</summary>
+    public AgentTls? Tls { get; init; }
 
     /// <summary>A stream that says nothing for this long is not answering. An agent says something every second, also a busy one nearly so;
     /// no failure of a process that hangs is found sooner than this.</summary>

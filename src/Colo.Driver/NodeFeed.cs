@@ -24,7 +24,7 @@ internal sealed class NodeFeed : IAsyncDisposable
     public NodeFeed(string node, string address, AgentFeedOptions options, TimeProvider time, ILogger log, Action<AgentChange> changed, NodeMemory memory)
     {
         (this.node, this.options, this.time, this.log, this.changed, this.memory) = (node, options, time, log, changed, memory);
-        Connection = new AgentConnection(address, options.Tls);
+        Connection = new AgentConnection(address, options.Tls?.For(node));
         memory.LookedForAt(address);
         running = Task.Run(() => RunAsync(stop.Token));
     }

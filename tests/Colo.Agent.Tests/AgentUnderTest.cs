@@ -14,6 +14,7 @@ public sealed class AgentUnderTest : IAsyncDisposable
     private readonly string root;
     private readonly string[] extra;
     private readonly GrpcChannel channel;
+    private string[] launcher = [];
     private RunningTool? process;
 
     private AgentUnderTest(string node, string root, string arbiter, string[] extra)
@@ -57,9 +58,17 @@ public sealed class AgentUnderTest : IAsyncDisposable
 
     public string MetricsAddress { get; private set; } = "";
 
-    public static async Task<AgentUnderTest> StartAsync(string node, string root, string arbiter, params string[] extra)
+    public static Task<AgentUnderTest> StartAsync(string node, string root, string arbiter, params string[] extra) =>
+        StartUnderAsync([], node, root, arbiter, extra);
+
+    /// <param name="launcher">A command that runs the one behind it, such as setpriv.</param>
+    /// <param name="node">Its name.</param>
+    /// <param name="root">The agent's own directory is below.</param>
+    /// <param name="arbiter">Directory of the record files.</param>
+    /// <param name="extra">More arguments.</param>
+    public static async Task<AgentUnderTest> StartUnderAsync(string[] launcher, string node, string root, string arbiter, params string[] extra)
     {
-        AgentUnderTest agent = new(node, Path.Combine(root, node), arbiter, extra);
+        AgentUnderTest agent = new(node, Path.Combine(root, node), arbiter, extra) { launcher = launcher };
         try
         {
             await agent.StartAsync();
@@ -99,8 +108,9 @@ public sealed class AgentUnderTest : IAsyncDisposable
 
         // A restart keeps the replication port, as a real agent does: its peers know it.
         ReplicationAddress = ReplicationAddress.Length > 0 ? ReplicationAddress : $"127.0.0.1:{FreePort()}";
-        process = RunningTool.Start("dotnet", [
-            "exec", dll,
+        string[] command = [.. launcher, "dotnet", "exec", dll];
+        process = RunningTool.Start(command[0], [
+            .. command[1..],
             "--node-name", Node,
             "--pool", $"{Pool}={PoolDirectory}",
             "--socket-directory", Path.Combine(root, "s"),

@@ -55,6 +55,11 @@ public class OptionsTests
     [InlineData("GrpcAdvertise (--grpc-advertise): host:port", "--grpc-advertise", "node-a")]
     [InlineData("Limits:KubernetesTimeoutMilliseconds: 100-60000, not 5", "--kubernetes-timeout-milliseconds", "5")]
     [InlineData("Tls:CertificateFile: no file at '/nowhere/tls.crt'", "--tls-directory", "/nowhere")]
+    [InlineData("GuestTls (--guest-tls): auto, required or none, not 'maybe'", "--guest-tls", "maybe")]
+    [InlineData("GuestTls (--guest-tls): required needs Tls:Directory", "--guest-tls", "required")]
+    [InlineData("GuestSocketGroup (--guest-socket-group): the number of a group, not 'kvm'", "--guest-socket-group", "kvm")]
+    [InlineData("GuestSocketMode (--guest-socket-mode): octal, 0600 to 0666, not '0770'", "--guest-socket-mode", "0770")]
+    [InlineData("GuestSocketMode (--guest-socket-mode): octal, 0600 to 0666, not '0060'", "--guest-socket-mode", "0060")]
     public void A_value_that_a_cluster_could_not_use_names_its_key_too(string expected, string key, string value) =>
         Faults([.. Minimal, key, value]).ShouldContain(expected);
 

@@ -186,7 +186,7 @@ public sealed class QemuPeerTests : IDisposable
         await using MemoryDisk disk = new(1 << 20);
         ReplicationExports exports = new(AnyPeer, NullLogger<ReplicationExports>.Instance);
         string? refusal = null;
-        exports.Serve("plainly", 1, new("plainly@1", disk), new(PlainName, disk), _ => new(refusal));
+        exports.Serve("plainly", 1, new SecondaryExports(new("plainly@1", disk), new(PlainName, disk), Lineage: null), _ => new(refusal));
         (await exports.FindAsync(PlainName, new("here"), CancellationToken.None)).Export.ShouldNotBeNull();
 
         refusal = "it misses writes";
@@ -201,8 +201,8 @@ public sealed class QemuPeerTests : IDisposable
     {
         await using MemoryDisk disk = new(1 << 20);
         ReplicationExports exports = new(AnyPeer, NullLogger<ReplicationExports>.Instance);
-        exports.Serve("one", 1, new("one@1", disk), new(PlainName, disk), _ => default);
-        exports.Serve("two", 1, new("two@1", disk), new(PlainName, disk), _ => default);
+        exports.Serve("one", 1, new SecondaryExports(new("one@1", disk), new(PlainName, disk), Lineage: null), _ => default);
+        exports.Serve("two", 1, new SecondaryExports(new("two@1", disk), new(PlainName, disk), Lineage: null), _ => default);
 
         NbdExportAnswer answer = await exports.FindAsync(PlainName, new("here"), CancellationToken.None);
         answer.Export.ShouldBeNull();

@@ -4,6 +4,7 @@ using System.Security.Cryptography.X509Certificates;
 using Colo.AgentApi;
 using Colo.Nbd.Client;
 using Colo.Testing;
+using Colo.Testing.Tls;
 using Grpc.Core;
 using Grpc.Net.Client;
 using static Colo.Agent.Tests.AgentPair;

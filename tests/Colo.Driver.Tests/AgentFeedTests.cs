@@ -147,7 +147,8 @@ public sealed class AgentFeedTests
         using X509Certificate2 expired = ours.Issue("colo-agent", DateTimeOffset.UtcNow.AddMinutes(-1));
         using X509Certificate2 foreign = theirs.Issue("colo-agent", DateTimeOffset.UtcNow.AddDays(1));
         using X509Certificate2 me = ours.Issue("colo-operator", DateTimeOffset.UtcNow.AddDays(1));
-        AgentFeedOptions options = new() { Tls = AgentTls.Create(() => me, () => [ours.Certificate], "colo-agent") };
+        AgentFeedOptions options = new() { Tls = new() { Certificate = () => me, Authorities = () => [ours.Certificate] } };
+        using X509Certificate2 named = ours.Issue("node-n.colo-agent", DateTimeOffset.UtcNow.AddDays(1));
 
         await using FakeAgent trusted = await FakeAgent.StartAsync(2, good);
         await using FakeAgent late = await FakeAgent.StartAsync(2, expired);
@@ -158,11 +159,17 @@ public sealed class AgentFeedTests
         feed.Set("late", late.Address);
         feed.Set("other", other.Address);
         feed.Set("misnamed", misnamed.Address);
+        await using FakeAgent oneNodes = await FakeAgent.StartAsync(2, named);
+        feed.Set("node-n", oneNodes.Address);
+        feed.Set("node-m", oneNodes.Address);
 
         await Eventually.TrueAsync(() => feed.Describe("trusted").Answers, "a certificate of our authority is trusted");
         await FaultAsync(feed, "late", "not now");
         await FaultAsync(feed, "other", "is not of the authority that is trusted here");
-        await FaultAsync(feed, "misnamed", "is not for colo-agent");
+        await FaultAsync(feed, "misnamed", "is not for misnamed: its certificate is for colo-operator; needed is colo-agent");
+        await Eventually.TrueAsync(() => feed.Describe("node-n").Answers, "a certificate for one node is that node's");
+        await FaultAsync(feed, "node-m", "is not for node-m: its certificate is for node-n.colo-agent");
+        feed.Describe("node-m").Answers.ShouldBeFalse();
     }
 
     private static Task FaultAsync(AgentFeed feed, string node, string text) =>

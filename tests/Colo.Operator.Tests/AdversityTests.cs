@@ -6,7 +6,7 @@ namespace Colo.Operator.Tests;
 /// <summary>What goes wrong around an installation: clocks, versions.</summary>
 public sealed class AdversityTests(KubeApiServerFixture kube) : ClusterTest(kube)
 {
-    public override async ValueTask InitializeAsync() => await StartClusterAsync();
+    protected override IReadOnlyList<string> Letters => [];
 
     [Fact]
     public async Task Clocks_that_are_days_apart_neither_fail_a_volume_over_nor_keep_it_from_it()
@@ -37,7 +37,7 @@ public sealed class AdversityTests(KubeApiServerFixture kube) : ClusterTest(kube
     {
         AgentProcess? real = null;
         await using OlderAgent older = await OlderAgent.StartAsync(() => real!.GrpcPort);
-        real = await Cluster.AddNodeAsync("a", null, "--grpc-advertise", $"127.0.0.1:{older.Port}");
+        real = await Cluster.AddNodeAsync("a", "--grpc-advertise", $"127.0.0.1:{older.Port}");
         await Cluster.AddNodeAsync("b");
         StartOperator();
         (string primary, string secondary) = await ProtectedVolumeAsync();

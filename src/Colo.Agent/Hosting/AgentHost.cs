@@ -121,6 +121,7 @@ public static class AgentHost
     {
         builder.Services.AddSingleton<CertificateFiles>();
         builder.Services.AddSingleton<PeerNames>();
+        builder.Services.AddSingleton<ListenerRefusals>();
         builder.Services.AddSingleton<BoundAddresses>();
         builder.Services.AddSingleton<ReplicationExports>();
         builder.Services.AddSingleton<NbdListeners>();
@@ -132,7 +133,11 @@ public static class AgentHost
 
     private static void AddAgentService(this WebApplicationBuilder builder)
     {
-        builder.Services.AddGrpc(grpc => grpc.Interceptors.Add<CallerCheck>());
+        builder.Services.AddGrpc(grpc =>
+        {
+            grpc.MaxReceiveMessageSize = ListenerLimits.MaxMessageBytes;
+            grpc.Interceptors.Add<CallerCheck>();
+        });
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<PrepareParser>();
         builder.Services.AddSingleton<NodeReport>();

@@ -16,6 +16,8 @@ public static class AgentListeners
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            ListenerLimits.Apply(kestrel.Limits);
+            ListenerRefusals refusals = kestrel.ApplicationServices.GetRequiredService<ListenerRefusals>();
             CertificateFiles certificates = kestrel.ApplicationServices.GetRequiredService<CertificateFiles>();
             PeerNames peers = kestrel.ApplicationServices.GetRequiredService<PeerNames>();
             BoundAddresses addresses = kestrel.ApplicationServices.GetRequiredService<BoundAddresses>();
@@ -25,6 +27,7 @@ public static class AgentListeners
                 Listen(kestrel, address, listen =>
                 {
                     listen.Protocols = HttpProtocols.Http2;
+                    listen.LimitConnections(ListenerLimits.GrpcConnections, refusals);
                     if (options.Tls.IsEnabled && address.Tcp is not null)
                     {
                         listen.UseHttps(Mutual(certificates, peers));
@@ -38,7 +41,11 @@ public static class AgentListeners
                 });
             }
 
-            Listen(kestrel, ListenAddress.Parse(options.MetricsListen), listen => listen.Protocols = HttpProtocols.Http1);
+            Listen(kestrel, ListenAddress.Parse(options.MetricsListen), listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                listen.LimitConnections(ListenerLimits.MetricsConnections, refusals);
+            });
         });
     }
 
@@ -60,6 +67,7 @@ public static class AgentListeners
     /// <summary>Asked for each handshake, so that a renewed certificate counts from the next connection on.</summary>
     private static TlsHandshakeCallbackOptions Mutual(CertificateFiles certificates, PeerNames peers) => new()
     {
+        HandshakeTimeout = ListenerLimits.TlsHandshake,
         OnConnection = connection =>
         {
             CertificateSet set = certificates.Current;

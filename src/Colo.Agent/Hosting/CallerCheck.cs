@@ -44,8 +44,11 @@ public sealed class CallerCheck(PeerNames peers) : Interceptor
 
     private void Require(ServerCallContext context)
     {
-        if (peers.RefusalOfOperator(context.GetHttpContext().Connection.ClientCertificate, context.Peer) is { } refusal)
+        ConnectionInfo connection = context.GetHttpContext().Connection;
+        if (peers.RefusalOfOperator(connection.ClientCertificate, context.Peer) is { } refusal)
         {
+            // A connection keeps the certificate that it began with: whoever mends it must come by another.
+            connection.RequestClose();
             throw new RpcException(new Status(StatusCode.PermissionDenied, refusal));
         }
     }

@@ -1,38 +1,60 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography.X509Certificates;
 using Colo.Agent.Options;
+using Colo.AgentApi;
 using Colo.Nbd.Server;
 
 namespace Colo.Agent.Hosting;
 
 /// <summary>
-/// Who may do what, by the DNS names of verified certificates: only the operator may call an agent, only an agent may write to a
-/// secondary. Each refusal is a log line and a count, whichever way it came about. Connections without TLS are not its business: they
-/// exist only where no certificates are configured, and on unix sockets, which their directory guards.
+/// Who may do what, by the DNS names of verified certificates (<see cref="CertificateNames"/>): only the operator may call an agent, only
+/// the agent of the primary's node may write to a secondary, only a volume's guest may open it over TCP. Each refusal is a log line and a
+/// count, whichever way it came about. Connections without TLS are not its business: they exist only where no certificates are configured,
+/// and on unix sockets, which their directory and their mode guard.
 /// </summary>
 public sealed class PeerNames(TlsOptions options, ILogger<PeerNames> log)
 {
     public const string Grpc = "grpc";
     public const string Replication = "replication";
     public const string Outgoing = "to-secondary";
+    public const string Guest = "guest";
 
     private readonly string[] operators = Split(options.OperatorNames);
     private readonly string[] agents = Split(options.AgentNames);
+    private readonly string[] guests = Split(options.GuestNames);
     private readonly ConcurrentDictionary<string, long> refusals = new(StringComparer.Ordinal);
 
     /// <summary>How many were refused, by where.</summary>
     public IReadOnlyDictionary<string, long> Refusals => refusals;
 
-    /// <summary>The one name that a secondary's certificate must carry; null: any.</summary>
-    public string? AgentName => agents.Contains("*", StringComparer.Ordinal) ? null : agents[0];
-
     /// <summary>Why the holder of this certificate may not call the agent; null where it may.</summary>
     public string? RefusalOfOperator(X509Certificate2? certificate, string address) =>
-        certificate is null ? null : Refusal(certificate, operators, Grpc, address);
+        certificate is null ? null : Noted(CertificateNames.Refusal(certificate, operators), Grpc, address);
 
-    /// <summary>Why this peer may not open a replication target; null where it may.</summary>
-    public string? RefusalOfAgent(NbdPeer peer) =>
-        peer.Certificate is null ? null : Refusal(peer.Certificate, agents, Replication, peer.Address);
+    /// <summary>Why this peer is no agent that may open a replication target; null where it is one.</summary>
+    /// <param name="peer">Whoever connects.</param>
+    /// <param name="node">Whose agent it must be; null: not known, or not asked yet.</param>
+    public string? RefusalOfAgent(NbdPeer peer, string? node = null) =>
+        peer.Certificate is null ? null : Noted(CertificateNames.Refusal(peer.Certificate, agents, node, options.NodeNamesRequired), Replication, peer.Address);
+
+    /// <summary>Whether its certificate is for certain nodes only: else nobody need be asked whose turn it is.</summary>
+    public bool NamesNode(NbdPeer peer) => peer.Certificate is not null && CertificateNames.NamesSubject(peer.Certificate, agents);
+
+    /// <summary>Why a secondary that is dialled is not the agent of that node; null where it is. Not counted: the failed call is.</summary>
+    /// <param name="certificate">Already verified against the authority.</param>
+    /// <param name="node">Empty: a peer that is no agent of ours, and has no node.</param>
+    public string? RefusalOfSecondary(X509Certificate2 certificate, string node) =>
+        CertificateNames.Refusal(certificate, agents, node.Length == 0 ? null : node, options.NodeNamesRequired);
+
+    /// <summary>Why this peer may not open a guest's disk over TCP; null where it may.</summary>
+    /// <param name="peer">Whoever connects.</param>
+    /// <param name="volume">NAME.NAMESPACE.</param>
+    public string? RefusalOfGuest(NbdPeer peer, string volume) =>
+        peer.Certificate is null ? null : Noted(CertificateNames.Refusal(peer.Certificate, guests, volume), Guest, peer.Address);
+
+    /// <summary>As <see cref="RefusalOfGuest"/>, for a listing: nobody was refused anything.</summary>
+    public bool MayOpen(NbdPeer peer, string volume) =>
+        peer.Certificate is null || CertificateNames.Refusal(peer.Certificate, guests, volume) is null;
 
     /// <summary>Counts and logs a handshake that failed on a certificate.</summary>
     public void Refused(string where, string peer, string reason)
@@ -41,24 +63,14 @@ public sealed class PeerNames(TlsOptions options, ILogger<PeerNames> log)
         log.PeerNotBelieved(where, peer, reason);
     }
 
-    private string? Refusal(X509Certificate2 certificate, string[] allowed, string where, string address)
+    private string? Noted(string? refusal, string where, string address)
     {
-        string[] names = [.. NamesOf(certificate)];
-        if (allowed.Contains("*", StringComparer.Ordinal) || names.Intersect(allowed, StringComparer.OrdinalIgnoreCase).Any())
+        if (refusal is not null)
         {
-            return null;
+            Refused(where, address, refusal);
         }
 
-        string reason = $"its certificate is for {string.Join(", ", names)}; needed is {string.Join(" or ", allowed)}";
-        Refused(where, address, reason);
-        return reason;
-    }
-
-    /// <summary>The DNS names, or the common name where there are none (RFC 6125, 6.4.4).</summary>
-    private static IEnumerable<string> NamesOf(X509Certificate2 certificate)
-    {
-        string[] dns = [.. certificate.Extensions.OfType<X509SubjectAlternativeNameExtension>().SelectMany(e => e.EnumerateDnsNames())];
-        return dns.Length > 0 ? dns : [certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false)];
+        return refusal;
     }
 
     private static string[] Split(string names) =>

@@ -51,9 +51,9 @@ public sealed class AgentMetrics
     private readonly Gauge resyncRatio;
     private readonly Gauge resyncRemaining;
     private readonly Gauge resyncRate;
-    private readonly Counter failovers;
+    private readonly Counter promotions;
     private readonly BucketHistogram latency;
-    private readonly Gauge failoverDuration;
+    private readonly Gauge promotionDuration;
 
     public AgentMetrics(IVolumes volumes, CollectorRegistry registry)
     {
@@ -82,8 +82,8 @@ public sealed class AgentMetrics
         resyncRatio = make.CreateGauge("colo_resync_ratio", "share of the running resync that is done; 1 where none runs", Labels);
         resyncRemaining = make.CreateGauge("colo_resync_bytes_remaining", "bytes left of the running resync", Labels);
         resyncRate = make.CreateGauge("colo_resync_bytes_per_second", "rate of the running resync", Labels);
-        failovers = make.CreateCounter("colo_failover_total", "promotions of this node's replica", Labels);
-        failoverDuration = make.CreateGauge("colo_failover_duration_seconds", "from the call to serving, last promotion", Labels);
+        promotions = make.CreateCounter("colo_promotion_total", "promotions of this node's replica", Labels);
+        promotionDuration = make.CreateGauge("colo_promotion_duration_seconds", "from the call to serving, last promotion", Labels);
     }
 
     /// <summary>Copies at each scrape from now on.</summary>
@@ -144,8 +144,8 @@ public sealed class AgentMetrics
         resyncRatio.WithLabels(labels).Set(resync is { TotalBytes: > 0 } ? (double)resync.DoneBytes / resync.TotalBytes : 1);
         resyncRemaining.WithLabels(labels).Set(resync is null ? 0 : resync.TotalBytes - resync.DoneBytes);
         resyncRate.WithLabels(labels).Set(resync?.BytesPerSecond ?? 0);
-        failovers.WithLabels(labels).IncTo(status.FailoverDuration is null ? 0 : 1);
-        failoverDuration.WithLabels(labels).Set(status.FailoverDuration?.ToTimeSpan().TotalSeconds ?? 0);
+        promotions.WithLabels(labels).IncTo(status.FailoverDuration is null ? 0 : 1);
+        promotionDuration.WithLabels(labels).Set(status.FailoverDuration?.ToTimeSpan().TotalSeconds ?? 0);
     }
 
     private void CopyCounters(VolumeCounters counters, string[] labels)
@@ -190,13 +190,13 @@ public sealed class AgentMetrics
         foreach (Gauge gauge in new[]
         {
             inSync, connected, primary, term, suspended, bytesOutOfSync, checkpointAge, bufferBytes, bufferLimit,
-            resyncRatio, resyncRemaining, resyncRate, failoverDuration,
+            resyncRatio, resyncRemaining, resyncRate, promotionDuration,
         })
         {
             gauge.RemoveLabelled(labels);
         }
 
-        foreach (Counter counter in new[] { requests, bytes, ioErrors, errors, checkpoints, failovers })
+        foreach (Counter counter in new[] { requests, bytes, ioErrors, errors, checkpoints, promotions })
         {
             foreach (string[] child in counter.GetAllLabelValues().Where(v => v.AsSpan(0, labels.Length).SequenceEqual(labels)).ToArray())
             {

@@ -61,7 +61,7 @@ public sealed class NodeMetrics
         if (certificates.IsEnabled)
         {
             certificateEnd.WithLabels(options.NodeName).Set(new DateTimeOffset(certificates.Current.NotAfter).ToUnixTimeSeconds());
-            foreach (string where in new[] { PeerNames.Grpc, PeerNames.Replication, PeerNames.Outgoing })
+            foreach (string where in new[] { PeerNames.Grpc, PeerNames.Replication, PeerNames.Outgoing, PeerNames.Guest })
             {
                 refused.WithLabels(options.NodeName, where).IncTo(peers.Refusals.GetValueOrDefault(where));
             }

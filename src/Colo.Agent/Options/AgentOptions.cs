@@ -1,3 +1,5 @@
+using Colo.AgentApi;
+
 namespace Colo.Agent.Options;
 
 /// <summary>
@@ -35,6 +37,17 @@ public sealed class AgentOptions
 
     /// <summary>host:port of guest disks over TCP; empty: unix sockets only.</summary>
     public string GuestListen { get; init; } = "";
+
+    /// <summary>required: a guest over TCP shows a certificate for its volume. none: whoever reaches the port reads and writes the disks.
+    /// auto: required where TLS is configured.</summary>
+    public string GuestTls { get; init; } = "auto";
+
+    /// <summary>Numeric group of the guests' unix sockets, for a QEMU that is not root; empty: the agent's own. The agent must be a member
+    /// of it, or be allowed to give files away (CAP_CHOWN).</summary>
+    public string GuestSocketGroup { get; init; } = "";
+
+    /// <summary>Octal mode of the guests' unix sockets: who may write to one may read and write the disk.</summary>
+    public string GuestSocketMode { get; init; } = "0660";
 
     /// <summary>host:port of /metrics, /healthz and /readyz (plain HTTP).</summary>
     public string MetricsListen { get; init; } = "127.0.0.1:9543";
@@ -74,10 +87,18 @@ public sealed class TlsOptions
     public string CaFile { get; init; } = "";
 
     /// <summary>DNS names, separated by commas: a certificate must carry one of them to call the agent. *: any of the authority's.</summary>
-    public string OperatorNames { get; init; } = "colo-operator";
+    public string OperatorNames { get; init; } = CertificateNames.Operator;
 
-    /// <summary>DNS names: a certificate must carry one of them to write to a secondary, or to be one. *: any of the authority's.</summary>
-    public string AgentNames { get; init; } = "colo-agent";
+    /// <summary>DNS names: a certificate must carry one of them to write to a secondary, or to be one. *: any of the authority's. With a
+    /// node's name in front (node-a.colo-agent) it is for that node alone.</summary>
+    public string AgentNames { get; init; } = CertificateNames.Agent;
+
+    /// <summary>DNS names: a certificate must carry one of them to open a disk over TCP. With NAME.NAMESPACE of a volume in front it is for
+    /// that volume alone.</summary>
+    public string GuestNames { get; init; } = CertificateNames.Guest;
+
+    /// <summary>Refuses agents whose certificate names no node: for installations where each node has a certificate of its own.</summary>
+    public bool NodeNamesRequired { get; init; }
 
     public bool IsEnabled => Directory.Length > 0 || CertificateFile.Length > 0;
 

@@ -19,6 +19,7 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
         Names(options, faults);
         Directories(options, faults);
         Listeners(options, faults);
+        Guests(options, faults);
         Kubernetes(options, faults);
         Tls(options.Tls, faults);
         Range(faults, "Limits:MaxVolumes", options.Limits.MaxVolumes, 1, 4096);
@@ -111,6 +112,28 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
         }
     }
 
+    private static void Guests(AgentOptions options, List<string> faults)
+    {
+        if (options.GuestTls is not ("auto" or "required" or "none"))
+        {
+            faults.Add($"GuestTls (--guest-tls): auto, required or none, not '{options.GuestTls}'");
+        }
+        else if (options.GuestTls == "required" && !options.Tls.IsEnabled)
+        {
+            faults.Add("GuestTls (--guest-tls): required needs Tls:Directory (--tls-directory)");
+        }
+
+        if (options.GuestSocketGroup.Length > 0 && GuestSockets.ParseGroup(options.GuestSocketGroup) is null)
+        {
+            faults.Add($"GuestSocketGroup (--guest-socket-group): the number of a group, not '{options.GuestSocketGroup}'");
+        }
+
+        if (GuestSockets.ParseMode(options.GuestSocketMode) is null)
+        {
+            faults.Add($"GuestSocketMode (--guest-socket-mode): octal, 0600 to 0666, not '{options.GuestSocketMode}'");
+        }
+    }
+
     private static void Kubernetes(AgentOptions options, List<string> faults)
     {
         if (options.Kubernetes is not ("auto" or "true" or "false"))
@@ -132,9 +155,9 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
             faults.Add("Tls:CertificateFile, Tls:KeyFile, Tls:CaFile: all three, or none, or Tls:Directory");
         }
 
-        if (tls.IsEnabled && (tls.OperatorNames.Trim().Length == 0 || tls.AgentNames.Trim().Length == 0))
+        if (tls.IsEnabled && new[] { tls.OperatorNames, tls.AgentNames, tls.GuestNames }.Any(n => n.Trim().Length == 0))
         {
-            faults.Add("Tls:OperatorNames, Tls:AgentNames: DNS names separated by commas, or *");
+            faults.Add("Tls:OperatorNames, Tls:AgentNames, Tls:GuestNames: DNS names separated by commas, or *");
         }
 
         (string Key, string Path)[] files =

@@ -8,31 +8,35 @@ public sealed class GuestExport
 {
     private readonly NbdListeners listeners;
     private readonly NbdServer server;
-    private readonly bool onTcp;
+    private readonly bool isOnTcp;
 
-    private GuestExport(NbdListeners listeners, NbdExport export, NbdServer server, bool onTcp) =>
-        (this.listeners, Export, this.server, this.onTcp) = (listeners, export, server, onTcp);
+    private GuestExport(NbdListeners listeners, NbdExport export, NbdServer server, bool isOnTcp) =>
+        (this.listeners, Export, this.server, this.isOnTcp) = (listeners, export, server, isOnTcp);
 
     public NbdExport Export { get; }
 
-    public static async Task<GuestExport> OpenAsync(NbdListeners listeners, string socketPath, NbdExport export, bool onTcp)
+    /// <param name="listeners">Of the node.</param>
+    /// <param name="socketPath">Of the unix socket.</param>
+    /// <param name="export">Not owned.</param>
+    /// <param name="onTcp">NAME.NAMESPACE, whose guests may open it over TCP; null: nobody.</param>
+    public static async Task<GuestExport> OpenAsync(NbdListeners listeners, string socketPath, NbdExport export, string? onTcp)
     {
         NbdServer server = await listeners.ServeUnixAsync(socketPath, export, CancellationToken.None);
-        if (onTcp)
+        if (onTcp is not null)
         {
-            listeners.AddGuest(export);
+            listeners.Guests.Add(export, onTcp);
         }
 
-        return new(listeners, export, server, onTcp);
+        return new(listeners, export, server, onTcp is not null);
     }
 
     /// <summary>Lets what was received be answered, flushes the device, closes. False where it was cut instead.</summary>
     public async Task<bool> CloseAsync(TimeSpan drain)
     {
         long start = TimeProvider.System.GetTimestamp();
-        if (onTcp)
+        if (isOnTcp)
         {
-            listeners.RemoveGuest(Export);
+            listeners.Guests.Remove(Export);
         }
 
         await server.StopAsync(drain);

@@ -78,8 +78,7 @@ public sealed class NbdReplicationLink : ForwardingBlockDevice, IReplicationLink
                         TrustedAuthorities = parts.Certificates.Current.Authorities,
                         ClientCertificate = parts.Certificates.Current.Leaf,
                         Intermediates = parts.Certificates.Current.Intermediates,
-                        ServerName = parts.Peers.AgentName,
-                        VerifyServerName = parts.Peers.AgentName is not null,
+                        ServerRefusal = server => parts.Peers.RefusalOfSecondary(server, peer.Node),
                     }
                     : null,
                 MaxInFlight = MaxInFlight,

@@ -92,7 +92,7 @@ public sealed class PrimaryService
                 parts.Listeners,
                 paths.GuestSocket,
                 new NbdExport(spec.Uid, replica) { Description = $"{spec.Namespace}/{spec.Name}" },
-                spec.GuestTcp);
+                spec.GuestTcp ? GuestExports.VolumeOf(spec) : null);
             PrimaryService service = new(parts, memory, news, replica, guest, below, paths, mayHaveInFlight);
             service.reattaching = service.ReattachAsync();
             return service;
@@ -206,7 +206,7 @@ public sealed class PrimaryService
         status.Error = Error;
         status.Io = guest.Counters();
         status.Endpoints.GuestUnix = $"nbd+unix:///{uid}?socket={paths.GuestSocket}";
-        status.Endpoints.GuestTcp = memory.Current.Spec.GuestTcp ? $"nbd://{parts.Addresses.Guest}/{uid}" : "";
+        status.Endpoints.GuestTcp = memory.Current.Spec.GuestTcp ? $"{parts.Listeners.GuestScheme}://{parts.Addresses.Guest}/{uid}" : "";
         status.FailoverDuration = promotedIn is { } duration ? Duration.FromTimeSpan(duration) : null;
     }
 

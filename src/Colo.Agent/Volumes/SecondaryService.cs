@@ -26,9 +26,7 @@ public sealed class SecondaryService
     private readonly Action<SecondaryService> becameStale;
     private readonly LeftBehind leftBehind;
     private readonly CancellationTokenSource closing = new();
-    private NbdExport? export;
-    private NbdExport? plain;
-    private NbdExport? shown;
+    private SecondaryExports? exports;
     private int primaries;
     private volatile bool hadPrimary;
     private Task watching = Task.CompletedTask;
@@ -79,7 +77,7 @@ public sealed class SecondaryService
         {
             replica = await OpenReplicaAsync(parts, memory, paths, lineage, disk, news);
             GuestExport vmView = await GuestExport.OpenAsync(
-                parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: false);
+                parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: null);
             SecondaryService service = new(parts, memory, paths, news, disk, replica, lineage, vmView, becameStale);
             if (replica.State == ReplicationState.Running)
             {
@@ -264,18 +262,19 @@ public sealed class SecondaryService
     private void Serve()
     {
         StoredReplica known = memory.Current;
-        export = Target(ReplicationExports.NameOf(uid, term.Value), known.Generation);
-        plain = known.Spec.PlainExportName.Length > 0 ? Target(known.Spec.PlainExportName, known.Generation) : null;
-        shown = new NbdExport(
-            LineageExport.NameOf(export.Name),
-            new LineageExport(replica, disk.LengthBytes, reason => log.AnnouncementRefused(uid, term.Value, reason)));
+        string name = ReplicationExports.NameOf(uid, term.Value);
+        exports = new SecondaryExports(
+            Target(name, known.Generation),
+            known.Spec.PlainExportName.Length > 0 ? Target(known.Spec.PlainExportName, known.Generation) : null,
+            new NbdExport(
+                LineageExport.NameOf(name),
+                new LineageExport(replica, disk.LengthBytes, reason => log.AnnouncementRefused(uid, term.Value, reason))));
         parts.Replication.Serve(
             uid,
             term.Value,
-            export,
-            plain,
+            exports,
             async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null,
-            shown);
+            new PrimaryCheck(parts, memory).RefusalAsync);
     }
 
     private NbdExport Target(string name, string generation)
@@ -323,7 +322,7 @@ public sealed class SecondaryService
     private async Task StopServingAsync()
     {
         parts.Replication.Remove(uid);
-        foreach (NbdExport? served in new[] { export, plain, shown })
+        foreach (NbdExport? served in new[] { exports?.Target, exports?.Plain, exports?.Lineage })
         {
             if (served is not null)
             {
@@ -332,7 +331,7 @@ public sealed class SecondaryService
             }
         }
 
-        (export, plain, shown) = (null, null, null);
+        exports = null;
     }
 
     private static async Task Calling(Func<Task> call)

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Colo.Nbd.Wire;
 
@@ -75,13 +76,23 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
                 : SslStreamCertificateContext.Create(options.ClientCertificate, options.Intermediates, offline: true),
         };
         authentication.CertificateChainPolicy.CustomTrustStore.AddRange(options.TrustedAuthorities);
-        if (!options.VerifyServerName)
+        string? refusal = null;
+        if (options.ServerRefusal is not null || !options.VerifyServerName)
         {
-            authentication.RemoteCertificateValidationCallback =
-                static (_, _, _, errors) => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
+            authentication.RemoteCertificateValidationCallback = (_, server, _, errors) =>
+                (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None
+                && (refusal = options.ServerRefusal?.Invoke((X509Certificate2)server!)) is null;
         }
 
-        tls.AuthenticateAsClient(authentication);
+        try
+        {
+            tls.AuthenticateAsClient(authentication);
+        }
+        catch (AuthenticationException e) when (refusal is not null)
+        {
+            throw new AuthenticationException(refusal, e);
+        }
+
         wire.Gather();
     }
 

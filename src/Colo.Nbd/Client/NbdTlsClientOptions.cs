@@ -20,6 +20,9 @@ public sealed record NbdTlsClientOptions
     /// <summary>Off: any name will do as long as the chain is right (one authority a cluster, nodes by address).</summary>
     public bool VerifyServerName { get; init; } = true;
 
+    /// <summary>Where set, asked once the chain is right and in place of the name: null, or why this is not the server that was meant.</summary>
+    public Func<X509Certificate2, string?>? ServerRefusal { get; init; }
+
     /// <summary>Reads ca-cert.pem and, where present, client-cert.pem with client-key.pem: the names QEMU and libnbd use.</summary>
     public static NbdTlsClientOptions FromDirectory(string directory)
     {

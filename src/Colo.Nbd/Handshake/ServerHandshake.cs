@@ -19,7 +19,7 @@ internal sealed class ServerHandshake
     private readonly OptionChannel channel;
     private readonly ExportLookup exports;
     private readonly MetaContextOptions metaContexts;
-    private readonly Func<NbdExport, NbdPeer, bool> enter;
+    private readonly Func<NbdExport, NbdPeer, EnterResult> enter;
     private bool noZeroes;
 
     /// <param name="transport">Owned by the caller.</param>
@@ -35,7 +35,7 @@ internal sealed class ServerHandshake
         NbdServerTls? tls,
         INbdExportProvider provider,
         HandshakeLog log,
-        Func<NbdExport, NbdPeer, bool> enter,
+        Func<NbdExport, NbdPeer, EnterResult> enter,
         CancellationToken token)
     {
         this.tls = tls;
@@ -305,9 +305,14 @@ internal sealed class ServerHandshake
     /// On the list only after the answer, it would miss the cut, and a former primary could still write.</summary>
     private void Enter(NbdExport export)
     {
-        if (!enter(export, Peer))
+        switch (enter(export, Peer))
         {
-            throw ExportLookup.Closed(export);
+            case EnterResult.Closed:
+                throw ExportLookup.Closed(export);
+            case EnterResult.Full:
+                throw new OptionRefusedException(NbdOptionReply.ErrorPolicy, $"export '{export.Name}' has as many connections as it may");
+            default:
+                break;
         }
     }
 

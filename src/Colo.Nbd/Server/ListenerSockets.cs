@@ -33,10 +33,12 @@ internal static class ListenerSockets
                 File.SetUnixFileMode(unix.Path, unix.Mode); // before listen: until then nobody can connect
             }
 
+            unix.Bound?.Invoke(unix.Path);
+
             socket.Listen();
             return socket;
         }
-        catch (SocketException e)
+        catch (Exception e) when (e is SocketException or IOException)
         {
             socket.Dispose();
             throw new IOException($"cannot listen on unix socket {unix.Path}: {e.Message}", e);

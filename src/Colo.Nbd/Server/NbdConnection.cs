@@ -21,6 +21,7 @@ internal sealed class NbdConnection
     private readonly ILogger logger;
     private readonly TimeProvider time;
     private readonly Stream transport;
+    private readonly Action leaveHandshake;
     private readonly Action<NbdConnection> ended;
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource aborting = new(); // never disposed: Abort may come at any time, and it holds no timer
@@ -35,6 +36,7 @@ internal sealed class NbdConnection
         TimeProvider time,
         Stream transport,
         NbdPeer peer,
+        Action leaveHandshake,
         Action<NbdConnection> ended)
     {
         this.options = options;
@@ -42,6 +44,7 @@ internal sealed class NbdConnection
         this.logger = logger;
         this.time = time;
         this.transport = transport;
+        this.leaveHandshake = leaveHandshake;
         this.ended = ended;
         Peer = peer;
         Id = Interlocked.Increment(ref lastId);
@@ -102,7 +105,7 @@ internal sealed class NbdConnection
     {
         try
         {
-            if (Negotiate() is { } negotiated)
+            if (NegotiateCounted() is { } negotiated)
             {
                 Transmit(negotiated);
             }
@@ -117,6 +120,18 @@ internal sealed class NbdConnection
             Export?.Remove(this);
             ended(this);
             finished.SetResult();
+        }
+    }
+
+    private NegotiatedSession? NegotiateCounted()
+    {
+        try
+        {
+            return Negotiate();
+        }
+        finally
+        {
+            leaveHandshake();
         }
     }
 
@@ -143,23 +158,23 @@ internal sealed class NbdConnection
     }
 
     /// <summary>From here on <see cref="NbdExport.DisconnectAllAsync"/> ends this connection and waits for it.</summary>
-    private bool TryEnter(NbdExport export, NbdPeer peer)
+    private EnterResult TryEnter(NbdExport export, NbdPeer peer)
     {
         if (draining || aborting.IsCancellationRequested)
         {
-            return false;
+            return EnterResult.Closed;
         }
 
         Peer = peer;
         Info = new NbdConnectionInfo(Id, peer, time.GetUtcNow());
         Export = export;
-        if (export.TryAdd(this))
+        EnterResult result = export.TryAdd(this, options.MaxConnectionsPerExport ?? int.MaxValue);
+        if (result != EnterResult.Entered)
         {
-            return true;
+            Export = null;
         }
 
-        Export = null;
-        return false;
+        return result;
     }
 
     private void TimeOutHandshake()

@@ -104,20 +104,25 @@ public sealed class NbdExport
         }
     }
 
-    internal bool TryAdd(NbdConnection connection)
+    internal EnterResult TryAdd(NbdConnection connection, int most)
     {
         lock (connections)
         {
             if (closed)
             {
-                return false;
+                return EnterResult.Closed;
+            }
+
+            if (connections.Count >= most)
+            {
+                return EnterResult.Full;
             }
 
             connections.Add(connection.Id, connection);
         }
 
         Connected?.Invoke(connection.Info!);
-        return true;
+        return EnterResult.Entered;
     }
 
     internal void Remove(NbdConnection connection)
@@ -133,4 +138,16 @@ public sealed class NbdExport
             Disconnected?.Invoke(connection.Info!);
         }
     }
+}
+
+/// <summary>Whether a connection got onto an export's list.</summary>
+internal enum EnterResult
+{
+    Entered,
+
+    /// <summary>The export, or the server, takes none any more.</summary>
+    Closed,
+
+    /// <summary>As many connections use it as may.</summary>
+    Full,
 }

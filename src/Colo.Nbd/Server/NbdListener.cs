@@ -12,7 +12,12 @@ public abstract record NbdListener
     /// <summary>A unix socket. A file left over from a process that died is replaced; a live one is not.</summary>
     /// <param name="Path">At most 107 bytes (sockaddr_un).</param>
     /// <param name="Mode">Who may connect.</param>
-    public sealed record Unix(string Path, UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite) : NbdListener;
+    public sealed record Unix(string Path, UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite) : NbdListener
+    {
+        /// <summary>Called with the path when the file is there and nobody can connect yet, to change whose it is. An
+        /// <see cref="IOException"/> of it is the listener's.</summary>
+        public Action<string>? Bound { get; init; }
+    }
 
     /// <summary>TCP; port 0 lets the kernel choose (see <see cref="NbdServer.Endpoints"/>).</summary>
     public sealed record Tcp(IPEndPoint EndPoint) : NbdListener

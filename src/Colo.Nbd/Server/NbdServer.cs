@@ -20,6 +20,8 @@ public sealed class NbdServer : IAsyncDisposable
     private readonly ILogger logger;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<long, NbdConnection> connections = new();
+    private readonly HandshakeCounts handshakes = new();
+    private readonly RefusalLog refused;
     private readonly List<Socket> listeners = [];
     private readonly List<Thread> acceptThreads = [];
     private readonly CancellationTokenSource stopping = new();
@@ -34,6 +36,7 @@ public sealed class NbdServer : IAsyncDisposable
         this.exports = exports;
         this.logger = logger ?? NullLogger<NbdServer>.Instance;
         this.time = time ?? TimeProvider.System;
+        refused = new(this.logger, options, this.time);
     }
 
     /// <summary>Where it listens, in the order of the options (an activated listener may be several).</summary>
@@ -81,7 +84,7 @@ public sealed class NbdServer : IAsyncDisposable
     /// Serves a connection that came by another way (a test's pipe, a passed socket's stream); ends when it has ended. The stream is
     /// disposed at the end. Where the server is full or stopped it is closed at once.
     /// </summary>
-    public Task Serve(Stream stream, NbdPeer peer) => Begin(stream, peer);
+    public Task Serve(Stream stream, NbdPeer peer) => Begin(stream, peer, null);
 
     /// <summary>
     /// Stops accepting, lets every request that was received be answered, flushes, closes. Clients see the connection end, not an
@@ -169,8 +172,16 @@ public sealed class NbdServer : IAsyncDisposable
     {
         try
         {
-            NbdPeer peer = new(accepted.RemoteEndPoint is IPEndPoint ip ? ip.ToString() : "unix");
-            _ = Begin(new PollingSocketStream(accepted, options.BusyPoll, options.PeerSilence), peer); // owned by the table until it has ended
+            IPEndPoint? from = accepted.RemoteEndPoint as IPEndPoint;
+            NbdPeer peer = new(from?.ToString() ?? "unix");
+            if (from is not null && handshakes.CountOf(from.Address) >= options.MaxHandshakesPerAddress)
+            {
+                accepted.Dispose();
+                refused.Note(NbdRefusal.AddressFull, peer);
+                return;
+            }
+
+            _ = Begin(new PollingSocketStream(accepted, options.BusyPoll, options.SendStall, options.PeerSilence), peer, from?.Address); // owned by the table until it has ended
         }
         catch (SocketException e)
         {
@@ -179,16 +190,16 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
-    private Task Begin(Stream stream, NbdPeer peer)
+    private Task Begin(Stream stream, NbdPeer peer, IPAddress? address)
     {
         if (stopping.IsCancellationRequested || connections.Count >= options.MaxConnections)
         {
             stream.Dispose();
-            NbdServerLog.ServerFull(logger, peer, options.MaxConnections);
+            refused.Note(NbdRefusal.ServerFull, peer);
             return Task.CompletedTask;
         }
 
-        NbdConnection connection = new(options, exports, logger, time, stream, peer, Ended);
+        NbdConnection connection = new(options, exports, logger, time, stream, peer, handshakes.Enter(address), Ended);
         connections[connection.Id] = connection;
         if (stopping.IsCancellationRequested)
         {

@@ -13,11 +13,14 @@ internal static partial class NbdServerLog
     [LoggerMessage(2001, LogLevel.Warning, "NBD server could not accept a connection")]
     public static partial void AcceptFailed(ILogger logger, Exception exception);
 
-    [LoggerMessage(2002, LogLevel.Warning, "NBD connection from {Peer} closed at once: stopping, or {Limit} connections already")]
-    public static partial void ServerFull(ILogger logger, NbdPeer peer, int limit);
+    [LoggerMessage(2002, LogLevel.Warning, "NBD connection from {Peer} closed at once: stopping, or {Limit} connections already ({Unsaid} more such since the last line)")]
+    public static partial void ServerFull(ILogger logger, NbdPeer peer, int limit, long unsaid);
 
     [LoggerMessage(2003, LogLevel.Warning, "NBD server cuts {Count} connections that were not drained within {Limit}")]
     public static partial void DrainTimedOut(ILogger logger, int count, TimeSpan limit);
+
+    [LoggerMessage(2004, LogLevel.Warning, "NBD connection from {Peer} closed at once: {Limit} of that address are in their handshake ({Unsaid} more such since the last line)")]
+    public static partial void AddressFull(ILogger logger, NbdPeer peer, int limit, long unsaid);
 
     [LoggerMessage(2010, LogLevel.Debug, "NBD connection {Id} from {Peer}: {Option} refused with {Reply}: {Reason}")]
     public static partial void OptionRefused(ILogger logger, long id, NbdPeer peer, NbdOption option, NbdOptionReply reply, string reason);

@@ -15,6 +15,15 @@ public sealed record NbdServerOptions
 
     public int MaxConnections { get; init; } = NbdLimits.MaxConnections;
 
+    /// <summary>Of one IP address, in the handshake. Unix sockets have no address: whom their mode lets in is known.</summary>
+    public int MaxHandshakesPerAddress { get; init; } = NbdLimits.MaxHandshakesPerAddress;
+
+    /// <summary>Connections that use one export: one client cannot take the places of the others. Null: only the server's bound.</summary>
+    public int? MaxConnectionsPerExport { get; init; }
+
+    /// <summary>A client that takes no byte of its replies for so long is cut.</summary>
+    public TimeSpan SendStall { get; init; } = NbdLimits.SendStall;
+
     /// <summary>
     /// The longest wait that a connection polls through instead of sleeping, where its last wait was that short: a wake-up costs more than
     /// a 4 KiB request. The default covers a replicated write's whole way at depth 1. Zero: always sleep.
@@ -41,6 +50,9 @@ public sealed record NbdServerOptions
     {
         Require(HandshakeTimeout > TimeSpan.Zero, nameof(HandshakeTimeout), "more than zero");
         Require(MaxConnections >= 1, nameof(MaxConnections), "1 or more");
+        Require(MaxHandshakesPerAddress >= 1, nameof(MaxHandshakesPerAddress), "1 or more");
+        Require(MaxConnectionsPerExport is null or >= 1, nameof(MaxConnectionsPerExport), "1 or more");
+        Require(SendStall > TimeSpan.Zero && SendStall <= TimeSpan.FromMinutes(30), nameof(SendStall), "more than zero, at most 30 min");
         Require(BusyPoll >= TimeSpan.Zero && BusyPoll <= TimeSpan.FromMilliseconds(10), nameof(BusyPoll), "0 to 10 ms");
         Require(PeerSilence is null || PeerSilence >= TimeSpan.FromSeconds(2), nameof(PeerSilence), "2 s or more");
         Require(MaxRequestsInFlight is >= 1 and <= 65536, nameof(MaxRequestsInFlight), "1 to 65536");

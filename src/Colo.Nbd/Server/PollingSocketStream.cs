@@ -16,14 +16,15 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
     private const int UnixSendBufferBytes = 1 << 20;
 
     private readonly Socket socket;
+    private readonly TimeSpan sendStall;
     private AdaptivePoll poll;
 
     /// <summary>tcp(7): how long sent data, and probes, may go without an acknowledgement. .NET has no name for it.</summary>
     private const int TcpUserTimeout = 18;
 
-    public PollingSocketStream(Socket socket, TimeSpan busyPoll, TimeSpan? peerSilence = null)
+    public PollingSocketStream(Socket socket, TimeSpan busyPoll, TimeSpan sendStall, TimeSpan? peerSilence = null)
     {
-        this.socket = socket;
+        (this.socket, this.sendStall) = (socket, sendStall);
         poll = new(busyPoll);
         socket.Blocking = false;
         if (socket.ProtocolType == ProtocolType.Tcp)
@@ -88,9 +89,9 @@ internal sealed class PollingSocketStream : Stream, INonBlockingSend, IAbortable
         while (!buffer.IsEmpty)
         {
             int sent = TrySend(buffer);
-            if (sent == 0)
+            if (sent == 0 && !socket.Poll(sendStall, SelectMode.SelectWrite))
             {
-                socket.Poll(Forever, SelectMode.SelectWrite);
+                throw new IOException($"send: the peer took nothing for {sendStall.TotalSeconds:0.#} s");
             }
 
             buffer = buffer[sent..];

@@ -23,4 +23,12 @@ public static class NbdLimits
 
     /// <summary>Connections of one server; QEMU opens at most 16 a disk.</summary>
     public const int MaxConnections = 100;
+
+    /// <summary>Connections of one address that are still in their handshake: whoever proves nothing cannot take every place of a server.
+    /// Twice what QEMU opens at once for a disk; a handshake takes milliseconds.</summary>
+    public const int MaxHandshakesPerAddress = 32;
+
+    /// <summary>A client that takes not one byte of its replies for so long is cut; one that can reconnects. Longer than any pause of a
+    /// machine that means well, live migration included.</summary>
+    public static readonly TimeSpan SendStall = TimeSpan.FromMinutes(2);
 }

@@ -8,7 +8,7 @@ namespace Colo.Operator.Cluster;
 /// Agents that renew their Lease and cannot be talked to: not dead, and nothing for the failure detector, but for a person, who is told
 /// why (certificates above all).
 /// </summary>
-internal sealed class UnreachableAgents(ClusterWatch cluster, TimeProvider time)
+internal sealed class UnreachableAgents(ClusterWatch cluster, TimeProvider time, AgentTls? tls = null)
 {
     public const string Reason = "AgentUnreachable";
 
@@ -28,7 +28,9 @@ internal sealed class UnreachableAgents(ClusterWatch cluster, TimeProvider time)
             return status;
         }
 
-        string text = string.Join("; ", faults.Take(MostNamed)) + (faults.Length > MostNamed ? $"; and {faults.Length - MostNamed} more" : "");
+        // Agents that refuse us only hang up. Where our own certificate is the reason, it is the first thing to read.
+        string text = string.Join("; ", new[] { tls?.OwnFault() }.OfType<string>().Concat(faults.Take(MostNamed)))
+            + (faults.Length > MostNamed ? $"; and {faults.Length - MostNamed} more" : "");
         return status with
         {
             Message = $"{status.Message}; {text}",

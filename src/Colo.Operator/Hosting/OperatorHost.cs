@@ -71,11 +71,11 @@ public static class OperatorHost
         if (options.Tls is { } files)
         {
             services.AddSingleton(files).AddSingleton<CertificateFiles>();
+            services.AddSingleton(s => s.GetRequiredService<CertificateFiles>().ForAgents());
         }
 
         services.AddSingleton(s => new AgentFeed(
-            new AgentFeedOptions { Tls = s.GetService<CertificateFiles>() is { } own ? AgentAuthentication.Create(own, s.GetRequiredService<TimeProvider>()) : null },
-            s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<AgentFeed>>()));
+            new AgentFeedOptions { Tls = s.GetService<AgentTls>() }, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<AgentFeed>>()));
         services.AddSingleton<IAgents>(s => s.GetRequiredService<AgentFeed>());
     }
 
@@ -106,7 +106,12 @@ public static class OperatorHost
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Listen(options.MetricsListen, listen => listen.Protocols = HttpProtocols.Http1);
+            MetricsLimits.Apply(kestrel.Limits);
+            kestrel.Listen(options.MetricsListen, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                listen.LimitConnections();
+            });
         });
 
     private static void AddOperatorLogging(this WebApplicationBuilder builder, OperatorOptions options)

@@ -25,6 +25,8 @@ public static class OperatorConfiguration
         ("tls-certificate-file", "FILE   PEM, for the connections to the agents"),
         ("tls-key-file", "FILE"),
         ("tls-ca-file", "FILE   agents must chain to it"),
+        ("tls-agent-names", "A,B   an agent's certificate must be for one of them, or for NODE.A (default colo-agent; *: any)"),
+        ("tls-node-names-required", "true|false   refuses certificates that name no node (default false)"),
         ("log-format", "text|json   default text"),
     ];
 

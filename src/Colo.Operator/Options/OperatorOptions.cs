@@ -1,4 +1,5 @@
 using System.Net;
+using Colo.AgentApi;
 
 namespace Colo.Operator.Options;
 
@@ -46,7 +47,14 @@ public sealed record OperatorOptions
 }
 
 /// <summary>Three PEM files, re-read when they change.</summary>
-public sealed record TlsFiles(string CertificateFile, string KeyFile, string CaFile);
+public sealed record TlsFiles(string CertificateFile, string KeyFile, string CaFile)
+{
+    /// <summary>DNS names of which an agent's certificate must carry one, alone or with its node's name in front; *: any.</summary>
+    public IReadOnlyList<string> AgentNames { get; init; } = [CertificateNames.Agent];
+
+    /// <summary>Refuses agents whose certificate names no node.</summary>
+    public bool NodeNamesRequired { get; init; }
+}
 
 public enum LogFormat
 {

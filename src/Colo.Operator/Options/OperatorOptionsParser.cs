@@ -139,7 +139,15 @@ public static class OperatorOptionsParser
             faults.Add("--tls-certificate-file, --tls-key-file, --tls-ca-file: all three, or none");
         }
 
-        return files is [{ } certificate, { } key, { } ca] ? new TlsFiles(certificate, key, ca) : null;
+        TlsFiles? tls = files is [{ } certificate, { } key, { } ca] ? new TlsFiles(certificate, key, ca) : null;
+        string[]? names = given.GetValueOrDefault("tls-agent-names")?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        if (names is [])
+        {
+            faults.Add("--tls-agent-names: DNS names separated by commas, or *");
+        }
+
+        bool nodeNames = Flag(given, "tls-node-names-required", otherwise: false, faults);
+        return tls is null ? null : tls with { AgentNames = names ?? tls.AgentNames, NodeNamesRequired = nodeNames };
     }
 
     private static LogFormat Format(IReadOnlyDictionary<string, string> given, List<string> faults)

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Colo.Driver;
 using Colo.Operator.Options;
 
 namespace Colo.Operator.Tls;
@@ -34,6 +35,15 @@ public sealed class CertificateFiles
     public X509Certificate2 Certificate => Current().Certificate;
 
     public X509Certificate2Collection Authorities => Current().Authorities;
+
+    /// <summary>How agents are spoken to with what is current at each handshake.</summary>
+    public AgentTls ForAgents() => new()
+    {
+        Certificate = () => Certificate,
+        Authorities = () => Authorities,
+        AgentNames = files.AgentNames,
+        NodeNamesRequired = files.NodeNamesRequired,
+    };
 
     private Loaded Current()
     {

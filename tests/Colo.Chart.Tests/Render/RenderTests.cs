@@ -171,6 +171,42 @@ public sealed class RenderTests
     }
 
     [Fact]
+    public async Task Guests_over_TCP_are_switched_on_at_the_agents_and_at_the_operator_and_show_certificates()
+    {
+        IReadOnlyList<Manifest> manifests = await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "agent.guestTcp.enabled=true");
+        manifests.Single(m => m.Kind == "Deployment").Arguments.ShouldContain("--guest-tcp=true");
+        manifests.Single(m => m.Kind == "DaemonSet").Arguments.ShouldContain("--guest-listen=0.0.0.0:9542");
+        manifests.Single(m => m.Kind == "DaemonSet").Arguments.ShouldContain("--guest-tls=auto");
+        IReadOnlyList<Manifest> without = await ColoChart.TemplateAsync(ColoChart.Newest);
+        without.Single(m => m.Kind == "Deployment").Arguments.ShouldNotContain(a => a.StartsWith("--guest-tcp", StringComparison.Ordinal));
+        without.Single(m => m.Kind == "DaemonSet").Arguments.ShouldNotContain(a => a.StartsWith("--guest-listen", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_guests_socket_belongs_to_the_group_of_KubeVirts_QEMU_without_a_capability()
+    {
+        Manifest daemonSet = (await ColoChart.TemplateAsync(ColoChart.Newest)).Single(m => m.Kind == "DaemonSet");
+        daemonSet.Arguments.ShouldContain("--guest-socket-group=107");
+        daemonSet.Arguments.ShouldContain("--guest-socket-mode=0660");
+        daemonSet.Spec["template"]!["spec"]!["securityContext"]!["supplementalGroups"]!.ToJsonString().ShouldBe("[107]");
+
+        Manifest rootOnly = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "agent.guestSocket.group=null")).Single(m => m.Kind == "DaemonSet");
+        rootOnly.Arguments.ShouldNotContain(a => a.StartsWith("--guest-socket-group", StringComparison.Ordinal));
+        rootOnly.Spec["template"]!["spec"]!["securityContext"]!["supplementalGroups"].ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task Certificates_of_the_nodes_own_are_taken_from_the_node_and_required_by_all()
+    {
+        IReadOnlyList<Manifest> manifests = await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "tls.agentHostPath=/etc/pki/colo");
+        Manifest daemonSet = manifests.Single(m => m.Kind == "DaemonSet");
+        daemonSet.Spec["template"]!["spec"]!["volumes"]!.AsArray().Single(v => (string)v!["name"]! == "tls")!["hostPath"]!
+            .ToJsonString().ShouldBe("""{"path":"/etc/pki/colo","type":"Directory"}""");
+        daemonSet.Arguments.ShouldContain("--tls-node-names-required=true");
+        manifests.Single(m => m.Kind == "Deployment").Arguments.ShouldContain("--tls-node-names-required=true");
+    }
+
+    [Fact]
     public async Task An_alert_that_is_switched_off_is_left_out()
     {
         Manifest rule = (await ColoChart.TemplateAsync(

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Colo.Nbd.Wire;
@@ -29,6 +30,20 @@ internal sealed class RawClient : IDisposable
             SendTimeout = TimeoutMilliseconds,
         };
         socket.Connect(new UnixDomainSocketEndPoint(path));
+        Stream = new NetworkStream(socket, ownsSocket: true);
+    }
+
+    /// <param name="server">Where it listens.</param>
+    /// <param name="from">One of this machine's own addresses: another client than those of 127.0.0.1.</param>
+    public RawClient(IPEndPoint server, IPAddress from)
+    {
+        socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+        {
+            ReceiveTimeout = TimeoutMilliseconds,
+            SendTimeout = TimeoutMilliseconds,
+        };
+        socket.Bind(new IPEndPoint(from, 0));
+        socket.Connect(server);
         Stream = new NetworkStream(socket, ownsSocket: true);
     }
 

@@ -9,10 +9,10 @@ public abstract class ClusterTest(KubeApiServerFixture kube) : IAsyncLifetime
 
     protected ColoCluster Cluster { get; private set; } = null!;
 
-    public virtual async ValueTask InitializeAsync() => await StartClusterAsync("a", "b");
+    /// <summary>Nodes that are there from the beginning.</summary>
+    protected virtual IReadOnlyList<string> Letters => ["a", "b"];
 
-    protected async Task StartClusterAsync(params IReadOnlyList<string> letters) =>
-        Cluster = await ColoCluster.StartAsync(kube.Server, await kube.NewNamespaceAsync(), letters);
+    public virtual async ValueTask InitializeAsync() => Cluster = await ColoCluster.StartAsync(kube.Server, await kube.NewNamespaceAsync(), Letters);
 
     protected OperatorProcess StartOperator(params IReadOnlyList<string> more)
     {

@@ -44,7 +44,9 @@ public sealed class ColoCluster : IAsyncDisposable
         return cluster;
     }
 
-    public async Task<AgentProcess> AddNodeAsync(string letter, SkewedClock? clock = null, params IReadOnlyList<string> extra)
+    public Task<AgentProcess> AddNodeAsync(string letter, params IReadOnlyList<string> extra) => AddNodeAsync(letter, null, extra);
+
+    public async Task<AgentProcess> AddNodeAsync(string letter, SkewedClock? clock, params IReadOnlyList<string> extra)
     {
         string name = Node(letter);
         await Admin.ApplyAsync(

@@ -1,14 +1,14 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Colo.Testing;
 
-namespace Colo.Agent.Tests;
+namespace Colo.Testing.Tls;
 
 /// <summary>A certificate authority of a test, and directories of tls.crt, tls.key and ca.crt as a mounted secret has them.</summary>
 public sealed class TestAuthority : IDisposable
 {
     public const string AgentName = "colo-agent";
     public const string OperatorName = "colo-operator";
+    public const string GuestName = "colo-guest";
 
     private static readonly DateTimeOffset Begin = DateTimeOffset.UtcNow.AddDays(-30);
 
@@ -25,12 +25,16 @@ public sealed class TestAuthority : IDisposable
 
     public string Pem => authority.ExportCertificatePem();
 
-    public X509Certificate2 Issue(string dnsName, bool expired = false)
+    public X509Certificate2 Issue(string dnsName, bool expired = false, string? more = null)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = new($"CN={dnsName}", key, HashAlgorithmName.SHA256);
         SubjectAlternativeNameBuilder names = new();
-        names.AddDnsName(dnsName);
+        foreach (string name in new[] { dnsName, more }.OfType<string>())
+        {
+            names.AddDnsName(name);
+        }
+
         request.CertificateExtensions.Add(names.Build());
         byte[] serial = RandomNumberGenerator.GetBytes(12);
         serial[0] = 1;
