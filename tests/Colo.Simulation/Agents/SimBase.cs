@@ -35,13 +35,16 @@ internal sealed class SimBase
         return below;
     }
 
-    public async Task RetryAsync(SimMemory memory)
+    public async Task<bool> RetryAsync(SimMemory memory)
     {
-        if (promoted is { State: ReplicationState.FailoverFailed } replica)
+        if (promoted is not { State: ReplicationState.FailoverFailed } replica)
         {
-            await replica.StopAsync(term, failover: true, point);
-            committing = RememberAsync(memory);
+            return false;
         }
+
+        await replica.StopAsync(term, failover: true, point);
+        committing = RememberAsync(memory);
+        return true;
     }
 
     public async ValueTask DisposeAsync()

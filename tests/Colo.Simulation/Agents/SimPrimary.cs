@@ -98,9 +98,9 @@ internal sealed class SimPrimary
 
     public Task StopAsync(bool failover, CancellationToken token) => SimMapping.Calling(async () =>
     {
-        if (failover)
+        if (failover && await below.RetryAsync(memory))
         {
-            await below.RetryAsync(memory);
+            return;
         }
 
         if (replica.State != Rep.ReplicationState.None)

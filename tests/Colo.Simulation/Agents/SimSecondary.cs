@@ -79,7 +79,7 @@ internal sealed class SimSecondary
             case EpochPhase.None or EpochPhase.Replicating when latest:
                 epochs.Clear();
                 memory.Update(known => known with { Promoting = false });
-                await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, disk, resumed: true);
+                await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, disk);
                 return SimBase.Disk(disk);
             case EpochPhase.Filling:
                 throw new VolumeFaultException(VolumeFaultKind.Damaged, "promoted while it was being filled: its disk is a mixture");
@@ -93,7 +93,7 @@ internal sealed class SimSecondary
                     await replica.StopAsync(new(spec.Term), failover: true, SimMapping.ToReplica(spec.RecoveryPoint));
                 }
 
-                await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, replica.ServingDevice, resumed: true);
+                await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, replica.ServingDevice);
                 return SimBase.Promoted(disk, replica, memory);
         }
     }
@@ -136,7 +136,7 @@ internal sealed class SimSecondary
         await watching;
         await StopServingAsync();
         await SimMapping.Calling(async () => await replica.StopAsync(newTerm, failover: true, recoveryPoint));
-        await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, replica.ServingDevice, resumed: false);
+        await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, replica.ServingDevice);
         return SimBase.Promoted(disk, replica, memory);
     }
 
@@ -196,7 +196,10 @@ internal sealed class SimSecondary
             Connected = _ =>
             {
                 hadPrimary = true;
-                primaries++;
+                if (++primaries == 1)
+                {
+                    replica.PrimaryConnected();
+                }
             },
             Disconnected = _ =>
             {

@@ -44,23 +44,26 @@ internal sealed class CheckpointChecks(SimWorld world, Registers registers)
         askedAt = -1;
     }
 
-    public void Promoted(Machine machine, int[] values)
+    /// <returns>What the guest must find.</returns>
+    public IReadOnlyList<int> Promoted(Machine machine, int[]? values)
     {
         if (!last.TryGetValue(machine.Node, out (long Epoch, int[] Values) checkpoint))
         {
             world.Violated(new("3 failover gives the last checkpoint", $"{machine.Node} is promoted and had none"));
-            return;
+            return values ?? [];
         }
 
-        for (int sector = 0; sector < values.Length; sector++)
+        for (int sector = 0; sector < values?.Length; sector++)
         {
             if (values[sector] != checkpoint.Values[sector])
             {
                 world.Violated(new(
                     "3 failover gives the last checkpoint", $"{machine.Node}, sector {sector}: {values[sector]} instead of {checkpoint.Values[sector]}"));
-                return;
+                break;
             }
         }
+
+        return checkpoint.Values;
     }
 
     /// <summary>The secondary VM looks at its disk.</summary>

@@ -12,6 +12,7 @@ namespace Colo.Simulation.Checks;
 internal sealed class Lives(SimWorld world, Registers registers, CheckpointChecks checkpoints)
 {
     private const int PieceBytes = 64 << 10;
+    private const int Tries = 40;
 
     /// <summary>Of the newest primary that has been promoted.</summary>
     public long Term { get; private set; } = 1;
@@ -27,16 +28,13 @@ internal sealed class Lives(SimWorld world, Registers registers, CheckpointCheck
         }
     }
 
-    public async Task PromotedAsync(Machine machine, ReplicaSpec spec, IBlockDevice served, bool resumed)
+    public async Task PromotedAsync(Machine machine, ReplicaSpec spec, IBlockDevice served)
     {
         byte[] disk = new byte[served.LengthBytes];
-        for (int at = 0; at < disk.Length; at += PieceBytes)
+        bool isRead = true;
+        for (int at = 0; at < disk.Length && isRead; at += PieceBytes)
         {
-            if (await served.ReadAsync(at, disk.AsMemory(at, Math.Min(PieceBytes, disk.Length - at))) != BlockStatus.Ok)
-            {
-                // A disk that cannot be read shows nothing wrong either.
-                return;
-            }
+            isRead = await ReadAsync(served, at, disk.AsMemory(at, Math.Min(PieceBytes, disk.Length - at)));
         }
 
         if (world.IsDeadAgent(machine))
@@ -44,18 +42,17 @@ internal sealed class Lives(SimWorld world, Registers registers, CheckpointCheck
             return;
         }
 
-        int[] values = Content.ValuesOf(disk);
+        int[]? values = isRead ? Content.ValuesOf(disk) : null;
         if (spec.RecoveryPoint == RecoveryPoint.LastCheckpoint && spec.Term > Term)
         {
-            checkpoints.Promoted(machine, values);
-            registers.Reset(values, spec.Term);
+            registers.Reset(checkpoints.Promoted(machine, values), spec.Term);
             machine.HasLostWrites = false;
         }
         else
         {
             Resumes(machine);
             long asked = registers.Tick();
-            for (int sector = 0; sector < values.Length; sector++)
+            for (int sector = 0; sector < values?.Length; sector++)
             {
                 if (registers.Check(sector, values[sector], asked, settles: true) is { } wrong)
                 {
@@ -65,8 +62,21 @@ internal sealed class Lives(SimWorld world, Registers registers, CheckpointCheck
             }
         }
 
-        _ = resumed;
         Term = Math.Max(Term, spec.Term);
         world.Trace.Say($"{machine.Node} is promoted under term {spec.Term} ({spec.RecoveryPoint})");
+    }
+
+    /// <summary>A disk that fails now and then is read again; false: it cannot be read at all, and shows nothing wrong either.</summary>
+    private static async Task<bool> ReadAsync(IBlockDevice served, long at, Memory<byte> piece)
+    {
+        for (int i = 0; i < Tries; i++)
+        {
+            if (await served.ReadAsync(at, piece) == BlockStatus.Ok)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }
