@@ -134,7 +134,11 @@ internal sealed class SimSecondary
     {
         await closing.CancelAsync();
         await watching;
-        await StopServingAsync();
+        if (parts.Mutant.CutsFormerPrimary)
+        {
+            await StopServingAsync();
+        }
+
         await SimMapping.Calling(async () => await replica.StopAsync(newTerm, failover: true, recoveryPoint));
         await parts.World.Lives.PromotedAsync(parts.Machine, memory.Current.Spec, replica.ServingDevice);
         return SimBase.Promoted(disk, replica, memory);

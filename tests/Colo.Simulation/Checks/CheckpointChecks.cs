@@ -12,6 +12,7 @@ internal sealed class CheckpointChecks(SimWorld world, Registers registers)
 {
     private readonly Dictionary<string, (long Epoch, int[] Values)> last = new(StringComparer.Ordinal);
     private long askedAt = -1;
+    private bool hasSwapped;
     private string? wrong;
 
     /// <summary>A checkpoint is asked of the primary.</summary>
@@ -19,7 +20,7 @@ internal sealed class CheckpointChecks(SimWorld world, Registers registers)
     {
         _ = machine;
         askedAt = registers.Tick();
-        wrong = null;
+        (wrong, hasSwapped) = (null, false);
     }
 
     /// <summary>The secondary has swapped.</summary>
@@ -27,6 +28,7 @@ internal sealed class CheckpointChecks(SimWorld world, Registers registers)
     {
         int[] values = Content.ValuesOf(machine.Medium!.Content);
         last[machine.Node] = (replica.Epoch, values);
+        hasSwapped = true;
         wrong = askedAt < 0
             ? null
             : Enumerable.Range(0, values.Length).Select(s => registers.Check(s, values[s], askedAt, observes: false)).FirstOrDefault(w => w is not null);
@@ -36,6 +38,11 @@ internal sealed class CheckpointChecks(SimWorld world, Registers registers)
     /// <summary>The primary was told so: from now on the checkpoint counts.</summary>
     public void Told(Machine machine, CheckpointReport report)
     {
+        if (askedAt >= 0 && !hasSwapped)
+        {
+            wrong = "the secondary has made none";
+        }
+
         if (wrong is not null)
         {
             world.Violated(new("4 a checkpoint holds every write of its epoch", $"epoch {report.Epoch} of {machine.Node}: {wrong}"));

@@ -23,7 +23,7 @@ internal sealed class SimOperator
         driver = new VolumeDriver(
             SimWorld.Uid,
             new SimAgents(process, Node, world),
-            new SimRecordStore(process, Node, world.Network, world.Arbiter),
+            world.Mutant.Wrap(new SimRecordStore(process, Node, world.Network, world.Arbiter)),
             new DriverOptions { Arbiter = ArbiterPlace.InDirectory("") },
             process.Time);
     }

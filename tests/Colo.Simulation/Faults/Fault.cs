@@ -3,6 +3,7 @@ namespace Colo.Simulation.Faults;
 internal enum FaultKind
 {
     AgentKilled,
+    AgentsKilled,
     AgentRestarted,
     PowerLost,
     PowerLostOnBoth,

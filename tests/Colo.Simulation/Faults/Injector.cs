@@ -65,9 +65,14 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
         {
             PowerOn(machine);
         }
-        else if (machine.Process!.IsDead)
+        else
         {
-            SimAgent.Start(world, machine);
+            if (machine.Agent!.IsStopping)
+            {
+                Kill(machine);
+            }
+
+            StartAgent(machine);
         }
     }
 
@@ -113,6 +118,14 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
             case FaultKind.AgentKilled when machine.IsRunning:
                 Kill(machine);
                 return () => StartAgent(machine);
+            case FaultKind.AgentsKilled when machine.IsRunning && other.IsRunning:
+                Kill(machine);
+                Kill(other);
+                return () =>
+                {
+                    StartAgent(machine);
+                    world.Engine.After(fault.Chance * TimeSpan.FromSeconds(4), () => StartAgent(other));
+                };
             case FaultKind.AgentRestarted when machine.IsRunning && !machine.Process!.IsPaused:
                 SimAgent ending = machine.Agent!;
                 world.Own(ending.Process, ending.EndInOrderAsync());
@@ -236,8 +249,11 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
     private void Kill(Machine machine)
     {
         SimProcess killed = machine.Process!;
-        killed.Kill();
-        world.Network.Reset(killed);
+        if (!killed.IsDead)
+        {
+            killed.Kill();
+            world.Network.Reset(killed);
+        }
     }
 
     private void StartAgent(Machine machine)

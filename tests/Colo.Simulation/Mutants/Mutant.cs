@@ -1,3 +1,4 @@
+using Colo.AgentApi;
 using Colo.Blocks;
 using Colo.Driver;
 using Colo.Replication;
@@ -12,7 +13,12 @@ internal class Mutant
 {
     public static Mutant None { get; } = new();
 
-    public static Mutant Named(string? name) => name is null ? None : throw new FormatException($"there is no mutant {name}");
+    public static Mutant Named(string? name) => name is null ? None
+        : Planted.All.TryGetValue(name, out Func<Mutant>? plant) ? plant()
+        : throw new FormatException($"there is no mutant {name}; there are {string.Join(", ", Planted.All.Keys)}");
+
+    /// <summary>A promotion ends the connections of the primary before.</summary>
+    public bool CutsFormerPrimary { get; init; } = true;
 
     public virtual IArbiter Wrap(IArbiter arbiter, AgentParts parts) => arbiter;
 
@@ -30,6 +36,9 @@ internal class Mutant
 
     /// <summary>What the guest uses.</summary>
     public virtual IBlockDevice WrapGuest(IBlockDevice replica, AgentParts parts) => replica;
+
+    /// <summary>The record as the control plane reads and changes it.</summary>
+    public virtual IVolumeRecordStore Wrap(IVolumeRecordStore record) => record;
 
     /// <summary>What the control plane sees.</summary>
     public virtual AgentSight Change(AgentSight sight) => sight;

@@ -19,6 +19,7 @@ internal sealed class SimWorld : IDisposable
     private readonly Dictionary<string, Dice> diskDice = new(StringComparer.Ordinal);
     private readonly List<SimProcess> processes = [];
     private readonly Dictionary<string, int> lives = new(StringComparer.Ordinal);
+    private Dice? mutantDice;
     private int generations;
     private int values;
     private bool isOver;
@@ -111,6 +112,8 @@ internal sealed class SimWorld : IDisposable
         processes.Add(process);
         return process;
     }
+
+    public Dice MutantDice => mutantDice ??= NewDice("mutant");
 
     public string NewGeneration() => $"g{++generations}";
 
