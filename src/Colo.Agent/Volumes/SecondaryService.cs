@@ -202,7 +202,7 @@ public sealed class SecondaryService
         status.Error = Error;
         status.Endpoints.VmView = $"nbd+unix:///{uid}?socket={paths.VmViewSocket}";
         status.Endpoints.Replication = parts.Addresses.Replication;
-        status.Endpoints.ReplicationExport = export?.Name ?? "";
+        status.Endpoints.ReplicationExport = exports?.Target.Name ?? "";
         status.Io = vmView.Counters();
     }
 
@@ -287,7 +287,10 @@ public sealed class SecondaryService
             Connected = _ =>
             {
                 hadPrimary = true;
-                Interlocked.Increment(ref primaries);
+                if (Interlocked.Increment(ref primaries) == 1)
+                {
+                    replica.PrimaryConnected();
+                }
             },
             Disconnected = _ =>
             {
