@@ -29,7 +29,11 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     private readonly RawFile file;
     private long sequence;
 
-    private LineageStore(AtomicFile state, RawFile file) => (this.state, this.file) = (state, file);
+    private LineageStore(AtomicFile state, RawFile file, bool hasLostMap) =>
+        (this.state, this.file, HasLostMap) = (state, file, hasLostMap);
+
+    /// <summary>There is a record, and its map was gone: nobody knows what differs.</summary>
+    public bool HasLostMap { get; }
 
     /// <exception cref="IOException">the map file cannot be made or opened.</exception>
     public static LineageStore Open(string directory, long diskBytes)
@@ -37,7 +41,15 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
         string path = Path.Combine(directory, "lineage.map");
         long grains = (diskBytes + 4095) / 4096;
         long length = MapAt + (((grains / 8) + 8 + 4095) / 4096 * 4096);
+        AtomicFile state = new(Path.Combine(directory, "lineage.state"), "lineage");
+        bool hasLostMap = false;
         RawFile file;
+        if (!state.Exists)
+        {
+            // Whatever a power cut left of one that was never used.
+            File.Delete(path);
+        }
+
         if (File.Exists(path))
         {
             file = RawFile.Open(path);
@@ -49,10 +61,12 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
         }
         else
         {
+            // Its name is durable with the first record, which syncs the directory.
+            hasLostMap = state.Exists;
             file = RawFile.Create(path, length);
         }
 
-        return new(new AtomicFile(Path.Combine(directory, "lineage.state"), "lineage"), file);
+        return new(state, file, hasLostMap);
     }
 
     public ValueTask<LineageRecord> ReadAsync()
