@@ -35,6 +35,7 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     public static LineageStore Open(string directory, long diskBytes)
     {
         string path = Path.Combine(directory, "lineage.map");
+        AtomicFile state = new(Path.Combine(directory, "lineage.state"), "lineage");
         long grains = (diskBytes + 4095) / 4096;
         long length = MapAt + (((grains / 8) + 8 + 4095) / 4096 * 4096);
         RawFile file;
@@ -49,10 +50,13 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
         }
         else
         {
-            file = RawFile.Create(path, length);
+            // It is made before the first record: beside one, an empty map in its place would say that nothing differs.
+            file = !state.Exists
+                ? RawFile.Create(path, length)
+                : throw new StateFileException(StateFileError.RolledBack, path, $"is gone; {state.Path} was kept with it");
         }
 
-        return new(new AtomicFile(Path.Combine(directory, "lineage.state"), "lineage"), file);
+        return new(state, file);
     }
 
     public ValueTask<LineageRecord> ReadAsync()
