@@ -96,15 +96,6 @@ public sealed class EvidenceTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_map_of_what_differs_that_is_gone_is_not_taken_for_one_in_which_nothing_differs()
-    {
-        (await agent.TerminateAsync()).ShouldBe(0);
-        File.Delete(Path.Combine(Path.GetDirectoryName(Disk)!, "lineage.map"));
-        await agent.StartAsync();
-        await ExpectFaultAsync("lineage.map: is gone");
-    }
-
-    [Fact]
     public async Task A_record_of_a_term_below_one_that_was_seen_is_no_answer()
     {
         VolumeRecord first = Record.Read()!;

@@ -29,16 +29,27 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     private readonly RawFile file;
     private long sequence;
 
-    private LineageStore(AtomicFile state, RawFile file) => (this.state, this.file) = (state, file);
+    private LineageStore(AtomicFile state, RawFile file, bool hasLostMap) =>
+        (this.state, this.file, HasLostMap) = (state, file, hasLostMap);
+
+    /// <summary>There is a record, and its map was gone: nobody knows what differs.</summary>
+    public bool HasLostMap { get; }
 
     /// <exception cref="IOException">the map file cannot be made or opened.</exception>
     public static LineageStore Open(string directory, long diskBytes)
     {
         string path = Path.Combine(directory, "lineage.map");
-        AtomicFile state = new(Path.Combine(directory, "lineage.state"), "lineage");
         long grains = (diskBytes + 4095) / 4096;
         long length = MapAt + (((grains / 8) + 8 + 4095) / 4096 * 4096);
+        AtomicFile state = new(Path.Combine(directory, "lineage.state"), "lineage");
+        bool hasLostMap = false;
         RawFile file;
+        if (!state.Exists)
+        {
+            // Whatever a power cut left of one that was never used.
+            File.Delete(path);
+        }
+
         if (File.Exists(path))
         {
             file = RawFile.Open(path);
@@ -50,13 +61,12 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
         }
         else
         {
-            // It is made before the first record: beside one, an empty map in its place would say that nothing differs.
-            file = !state.Exists
-                ? RawFile.Create(path, length)
-                : throw new StateFileException(StateFileError.RolledBack, path, $"is gone; {state.Path} was kept with it");
+            // Its name is durable with the first record, which syncs the directory.
+            hasLostMap = state.Exists;
+            file = RawFile.Create(path, length);
         }
 
-        return new(state, file);
+        return new(state, file, hasLostMap);
     }
 
     public ValueTask<LineageRecord> ReadAsync()

@@ -246,7 +246,7 @@ public sealed class OpenReplica(
         try
         {
             ReplicaLineage opened = await ReplicaLineage.OpenAsync(store, known.Spec.SizeBytes, known.Generation);
-            if (opened.Record.Writes > 0 && (known.LineageWrites is not { } writes || opened.Record.Writes < writes))
+            if (opened.Record.Writes > 0 && (store.HasLostMap || known.LineageWrites is not { } writes || opened.Record.Writes < writes))
             {
                 await opened.ForgetAsync();
             }

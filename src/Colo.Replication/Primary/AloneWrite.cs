@@ -16,7 +16,7 @@ internal sealed class AloneWrite(
         BlockRange range = new(offsetBytes, source.Length);
         return tracking is null || tracking.TryMark(range)
             ? Finish(local.WriteAsync(offsetBytes, source, flags))
-            : MarkThenAsync(range, () => local.WriteAsync(offsetBytes, source, flags));
+            : MarkThenWriteAsync(range, source, flags);
     }
 
     public ValueTask<BlockStatus> WriteZeroesAsync(BlockRange range, RequestFlags flags)
@@ -24,15 +24,21 @@ internal sealed class AloneWrite(
         divergence.HasWrittenAlone = true;
         return tracking is null || tracking.TryMark(range)
             ? Finish(ZeroFallback.WriteZeroesAsync(local, range, flags))
-            : MarkThenAsync(range, () => ZeroFallback.WriteZeroesAsync(local, range, flags));
+            : MarkThenZeroAsync(range, flags);
     }
 
     public ValueTask<BlockStatus> FlushAsync() => Finish(local.FlushAsync());
 
-    private async ValueTask<BlockStatus> MarkThenAsync(BlockRange range, Func<ValueTask<BlockStatus>> write)
+    private async ValueTask<BlockStatus> MarkThenWriteAsync(BlockRange range, ReadOnlyMemory<byte> source, RequestFlags flags)
     {
         BlockStatus marked = await tracking!.MarkAsync(range);
-        return await Finish(marked == BlockStatus.Ok ? write() : new(marked));
+        return await Finish(marked == BlockStatus.Ok ? local.WriteAsync(range.Offset, source, flags) : new(marked));
+    }
+
+    private async ValueTask<BlockStatus> MarkThenZeroAsync(BlockRange range, RequestFlags flags)
+    {
+        BlockStatus marked = await tracking!.MarkAsync(range);
+        return await Finish(marked == BlockStatus.Ok ? ZeroFallback.WriteZeroesAsync(local, range, flags) : new(marked));
     }
 
     private ValueTask<BlockStatus> Finish(ValueTask<BlockStatus> written)

@@ -10,7 +10,7 @@ namespace Colo.Replication;
 public sealed class SecondaryReplica : IAsyncDisposable
 {
     private readonly IBlockDevice disk;
-    private readonly ReplicaLineage? lineage;
+    private readonly SecondaryLineage lineage;
     private readonly EpochPairs pairs;
     private readonly TermGuard terms;
     private readonly TimeProvider time;
@@ -32,12 +32,12 @@ public sealed class SecondaryReplica : IAsyncDisposable
         IReplicationObserver observer)
     {
         this.disk = disk;
-        this.lineage = lineage;
         this.terms = terms;
         this.time = time;
         this.observer = observer;
         errors = new ErrorLatch(time, observer);
         stack = new SecondaryStack(disk, options.Buffer, terms, errors, time, observer);
+        this.lineage = new SecondaryLineage(lineage, disk, stack);
         pairs = new EpochPairs(epochs, disk.LengthBytes, errors);
         VmView = new VmView(stack, errors);
         ServingDevice = new ServingDevice(stack);
@@ -134,8 +134,8 @@ public sealed class SecondaryReplica : IAsyncDisposable
             await pairs.RequireEmptiableAsync(fresh);
             LatchedError? before = errors.First;
             await SwapAsync(
-                fresh, !filling ? EpochPhase.Replicating : IsOfOneMoment ? EpochPhase.FillingOverOlder : EpochPhase.Filling);
-            stack.IsUnannounced = lineage is not null;
+                fresh, !filling ? EpochPhase.Replicating : lineage.IsOfOneMoment ? EpochPhase.FillingOverOlder : EpochPhase.Filling);
+            lineage.ExpectAnnouncement();
             errors.ClearIf(before);
             Enter(next);
         }
@@ -159,7 +159,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
     }
 
     /// <summary>What this replica shows of its lineage to a primary; null where it keeps none.</summary>
-    public LineageReport? ReportLineage() => lineage?.Report();
+    public LineageReport? ReportLineage() => lineage.Report();
 
     /// <summary>A primary says, before its first write, what this replica is or will be; durable when it returns.</summary>
     /// <exception cref="ReplicationException">not started, of an older term, or the primary's state was rolled back.</exception>
@@ -169,13 +169,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         await calls.WaitAsync(CancellationToken.None);
         try
         {
-            if (lineage is null || State != ReplicationState.Running || !terms.IsCurrent(announcement.Term))
-            {
-                throw new ReplicationException(ReplicationFault.WrongState, "an announcement is for a started secondary of the same term");
-            }
-
-            await lineage.AnnouncedAsync(announcement);
-            stack.IsUnannounced = false;
+            await lineage.AnnounceAsync(announcement);
         }
         finally
         {
@@ -229,20 +223,8 @@ public sealed class SecondaryReplica : IAsyncDisposable
         await pairs.DisposeAsync(stack.Buffers);
     }
 
-    /// <summary>The first write of a primary that announced nothing (QEMU, an older agent). False where that cannot be stored.</summary>
-    internal async ValueTask<bool> TryForgetLineageAsync()
-    {
-        try
-        {
-            await lineage!.ForgetAsync();
-            stack.IsUnannounced = false;
-            return true;
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
+    /// <summary>The first write of a primary that announced nothing. False where that cannot be stored.</summary>
+    internal ValueTask<bool> TryForgetLineageAsync() => lineage.TryForgetAsync();
 
     /// <summary>No room for the older content: from here on there is none, durably, before anything more is overwritten.</summary>
     internal async ValueTask<bool> TryGiveUpOlderAsync()
@@ -268,9 +250,6 @@ public sealed class SecondaryReplica : IAsyncDisposable
         }
     }
 
-    /// <summary>The disk is of one moment: not a mixture that an earlier resync left.</summary>
-    private bool IsOfOneMoment => lineage?.Record is { Current.IsNone: false, Target.IsNone: true };
-
     private bool IsOver => State is ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done;
 
     private async ValueTask AdoptAsync()
@@ -278,7 +257,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         (EpochRecord record, EpochBuffers? adopted) = await pairs.OpenAsync();
         stack.Buffers = adopted;
         endedUnder = terms.Seen;
-        stack.IsUnannounced = lineage is not null;
+        lineage.ExpectAnnouncement();
         switch (record.Phase)
         {
             case EpochPhase.FillingOverOlder when adopted is not null:
@@ -365,7 +344,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         try
         {
             // Before the swap, which gives the older content up.
-            await FilledAsync();
+            await lineage.FilledAsync();
             await SwapAsync(await pairs.TakeAsync(), EpochPhase.Replicating);
         }
         catch (ReplicationException e) when (e.Fault != ReplicationFault.CheckpointFailed)
@@ -376,30 +355,6 @@ public sealed class SecondaryReplica : IAsyncDisposable
 
         errors.ClearIf(before);
         return closed;
-    }
-
-    /// <summary>The end of a resync: its content is durable on this disk, and is called by its new name.</summary>
-    private async ValueTask FilledAsync()
-    {
-        if (lineage?.Record is not { Target.IsNone: false })
-        {
-            return;
-        }
-
-        BlockStatus flushed = await disk.FlushAsync();
-        if (flushed != BlockStatus.Ok)
-        {
-            throw new ReplicationException(ReplicationFault.Failed, $"the filled disk cannot be flushed: {flushed}");
-        }
-
-        try
-        {
-            await lineage.FilledAsync();
-        }
-        catch (IOException e)
-        {
-            throw new ReplicationException(ReplicationFault.Failed, $"the lineage cannot be stored: {e.Message}", inner: e);
-        }
     }
 
     /// <summary>From one pair of buffers to the next: one small commit, whatever the old pair holds.</summary>
@@ -443,8 +398,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
             return;
         }
 
-        bool isMixture = stack.IsFilling || lineage?.Record is { Target.IsNone: false };
-        if (isMixture && !(commits && stack.HasView))
+        if ((stack.IsFilling || lineage.IsMixture) && !(commits && stack.HasView))
         {
             throw new ReplicationException(
                 ReplicationFault.WrongState,
@@ -467,8 +421,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         endedUnder = term;
         if (commits)
         {
-            EpochBuffers kept = stack.Buffers!;
-            await (lineage?.RollBackAsync(kept.Copied.SetRanges().Concat(kept.Written.SetRanges())) ?? ValueTask.CompletedTask);
+            await lineage.RollBackAsync(stack.Buffers!);
             await pairs.CommitAsync(new EpochRecord(Epoch, EpochPhase.Committing), taken: null);
             BeginCommit(stack.Buffers!);
             return;

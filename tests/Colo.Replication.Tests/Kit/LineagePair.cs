@@ -27,7 +27,9 @@ public sealed class LineagePair : IAsyncDisposable
     {
         public string Name => name;
 
-        public MemoryDisk Disk { get; } = new(LengthBytes);
+        public ForgetfulDisk Device { get; } = new(LengthBytes);
+
+        public MemoryDisk Disk => Device.Inner;
 
         public MemoryLineageStore Store { get; set; } = new();
 
@@ -60,7 +62,7 @@ public sealed class LineagePair : IAsyncDisposable
         node.Lineage ??= await ReplicaLineage.OpenAsync(node.Store, LengthBytes, node.Life);
         node.Primary = await PrimaryReplica.OpenAsync(
             new PrimaryReplicaOptions { Uid = Uid, Node = node.Name, Term = Arbiter.Record.Term, ResyncChunkBytes = 64 << 10 },
-            node.Disk,
+            node.Device,
             Arbiter,
             node.Terms,
             TimeProvider.System,
@@ -75,7 +77,7 @@ public sealed class LineagePair : IAsyncDisposable
         node.Lineage ??= await ReplicaLineage.OpenAsync(node.Store, LengthBytes, node.Life);
         node.Secondary = await SecondaryReplica.OpenAsync(
             new SecondaryReplicaOptions { Uid = Uid, Buffer = buffer ?? new BufferPolicy(1 << 30, BufferFullPolicy.Checkpoint) },
-            node.Disk,
+            node.Device,
             node.Epochs,
             node.Terms,
             Arbiter.Record.Term,
