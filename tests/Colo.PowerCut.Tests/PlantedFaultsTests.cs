@@ -29,6 +29,17 @@ public sealed class PlantedFaultsTests(PlantedFaultsTests.Recording recording) :
         (await FirstFaultAsync("a", CutKind.NothingMore, content: path => path.Contains("replica.state", StringComparison.Ordinal)))
             .ShouldContain("does not begin as a state file");
 
+    [Fact]
+    public async Task A_map_of_what_differs_that_is_never_synced_is_found()
+    {
+        using TempDirectory directory = new(onTmpfs: true);
+        RecordedRun run = await PowerCutTests.RecordOutageAsync(directory.Path, seed: 1);
+        run.Files.ForgetSyncs(path => path.EndsWith("lineage.map", StringComparison.Ordinal), _ => false);
+        using Machine machine = new(run);
+        (await new PowerCutJudge(run, machine).PairFaultAsync(new("a", run.Log.StepTimes.Count - 1, CutKind.NothingMore, Seed: 1), ResyncMode.Unspecified))
+            .ShouldNotBeNull().ShouldContain("mismatch");
+    }
+
     private async Task<string> FirstFaultAsync(string node, CutKind kind, Func<string, bool>? content = null, Func<string, bool>? names = null)
     {
         recording.Run.Take(recording.Run.Log);

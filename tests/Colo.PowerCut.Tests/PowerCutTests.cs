@@ -10,9 +10,10 @@ namespace Colo.PowerCut.Tests;
 public sealed class PowerCutTests(ITestOutputHelper output)
 {
     private const long SizeBytes = 4 << 20;
+    private const long ExtentBytes = 4 << 20;
 
     /// <summary>Cuts of each recording where nobody says otherwise; a minute, with the recordings.</summary>
-    private const int UsualPoints = 80;
+    private const int UsualPoints = 60;
     private const string PointsVariable = "COLO_POWERCUT_POINTS";
     private const string SeedVariable = "COLO_POWERCUT_SEED";
 
@@ -38,7 +39,7 @@ public sealed class PowerCutTests(ITestOutputHelper output)
                 (string what, Task<string?> judging) = point % 8 == 7
                     ? ("overlays after the death of the process", judge.OverlayFaultAsync(cut with { Kind = CutKind.ProcessDeath }, medium))
                     : point % 16 == 6 && run.IsPair(cut.Step)
-                        ? ("both nodes cut and brought in sync again", judge.PairFaultAsync(cut))
+                        ? ("both nodes cut and brought in sync again", judge.PairFaultAsync(cut, ResyncMode.Full))
                         : ($"{cut.Kind} of {cut.Node}", judge.FaultAsync(cut));
                 (await judging).ShouldBeNull($"seed {seed}, point {point} of {medium} {recoveryPoint}; what it was cut from is kept in {root}");
                 done[what] = done.GetValueOrDefault(what) + 1;
@@ -53,12 +54,53 @@ public sealed class PowerCutTests(ITestOutputHelper output)
             """));
     }
 
+    [Fact]
+    public async Task After_an_outage_and_a_power_cut_what_differs_is_known_and_both_disks_become_equal()
+    {
+        int points = Number(PointsVariable, UsualPoints) / 3;
+        int seed = Number(SeedVariable, Random.Shared.Next());
+        string root = new TempDirectory(onTmpfs: true).Path;
+        long start = Stopwatch.GetTimestamp();
+        RecordedRun run = await RecordOutageAsync(root, seed);
+        Random random = new(seed);
+        Dictionary<string, int> resyncs;
+        using (Machine machine = new(run))
+        {
+            PowerCutJudge judge = new(run, machine);
+            for (int point = 0; point < points; point++)
+            {
+                Cut cut = Choose(run, random, point);
+                for (; !run.IsPair(cut.Step); cut = Choose(run, random, point))
+                {
+                }
+
+                (await judge.PairFaultAsync(cut, ResyncMode.Unspecified)).ShouldBeNull($"seed {seed}, point {point}; what it was cut from is kept in {root}");
+            }
+
+            resyncs = judge.Resyncs;
+        }
+
+        Directory.Delete(root, recursive: true);
+        resyncs.ShouldContainKey("Bitmap", "not everything is copied each time");
+        output.WriteLine($"outage, seed {seed}: {run.Log.Calls.Count} calls, {points} points in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s: "
+            + string.Join(", ", resyncs.Select(r => $"{r.Value} resyncs {r.Key}")));
+    }
+
     internal static async Task<RecordedRun> RecordAsync(string root, BufferMedium medium, RecoveryPoint recoveryPoint, int seed)
     {
         RecordedRun run = new(root, SizeBytes) { CommitsBuffer = recoveryPoint == RecoveryPoint.LastCheckpoint };
         await using TracedPair pair = await TracedPair.StartAsync(root);
         await new PairWorkload(run, pair, medium, recoveryPoint, seed).RunAsync();
         run.Take(await pair.EndAsync("b"));
+        return run;
+    }
+
+    internal static async Task<RecordedRun> RecordOutageAsync(string root, int seed)
+    {
+        RecordedRun run = new(root, 6 * ExtentBytes);
+        await using TracedPair pair = await TracedPair.StartAsync(root);
+        await new PairWorkload(run, pair, BufferMedium.Memory, RecoveryPoint.LatestWrite, seed).RunOutageAsync();
+        run.Take(await pair.EndAsync());
         return run;
     }
 

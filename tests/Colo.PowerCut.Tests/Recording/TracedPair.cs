@@ -78,6 +78,15 @@ public sealed class TracedPair : IAsyncDisposable
 
     public async Task KillAsync(string node) => await SignalAsync(node, "KILL");
 
+    /// <summary>Ends it in order, and starts it again under the same recording.</summary>
+    public async Task RestartAsync(string node)
+    {
+        await File.WriteAllTextAsync(Path.Combine(root, "again"), "");
+        await SignalAsync(node, "TERM");
+        AgentApi.Agent.AgentClient client = new(channels[node]);
+        await Eventually.TrueAsync(() => AnswersAsync(client), $"agent {node} answers again");
+    }
+
     /// <summary>Ends both in order, where they still run, and the recording with them.</summary>
     public async Task<SystemCallLog> EndAsync(params string[] stillRunning)
     {
@@ -112,7 +121,8 @@ public sealed class TracedPair : IAsyncDisposable
             $"agent {node} dotnet exec {Path.Combine(AppContext.BaseDirectory, "colo-agent.dll")} "
             + string.Join(' ', Arguments(root, node, Path.Combine(root, node))) + " &"));
         string script = $$"""
-            agent() { echo $BASHPID >{{root}}/$1.pid; shift; exec "$@"; }
+            life() { echo $BASHPID >{{root}}/$1.pid; shift; exec "$@"; }
+            agent() { while true; do (life "$@") || break; rm {{root}}/again 2>/dev/null || break; done; }
             {{agents}}
             wait
             """;

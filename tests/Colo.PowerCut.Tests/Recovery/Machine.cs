@@ -29,10 +29,11 @@ public sealed class Machine : IDisposable
     public string DiskOf(string node) => Path.Combine(run.Root, node, "pool", PairWorkload.Uid, "disk.raw");
 
     /// <summary>The pools of the nodes, and with <paramref name="withMemory"/> what they had in tmpfs; and the record.</summary>
-    public async Task RestoreAsync(IReadOnlyList<string> nodes, CrashImage image, CrashImage records, long certain, bool withMemory = false)
+    public async Task RestoreAsync(
+        IReadOnlyDictionary<string, CrashImage> nodes, CrashImage records, long certain, bool withMemory = false)
     {
         Clear();
-        foreach (string node in nodes)
+        foreach ((string node, CrashImage image) in nodes)
         {
             string pool = Path.Combine(run.Root, node, "pool");
             string memory = Path.Combine(run.Root, node, "mem");

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
 using Colo.Testing;
@@ -11,9 +12,12 @@ public sealed record Cut(string Node, int Step, CutKind Kind, int Seed);
 /// Recovers a node after a cut with the agent's own code, and says what is wrong: content that was flushed and is gone, bytes that nobody
 /// wrote, a term that went back, a state file that is neither the old nor the new one, a view that cannot be right.
 /// </summary>
-public sealed class PowerCutJudge(RecordedRun run, Machine machine)
+public sealed partial class PowerCutJudge(RecordedRun run, Machine machine)
 {
     private const int Leaks = 3;
+
+    /// <summary>How pairs were brought in sync, and how often.</summary>
+    public Dictionary<string, int> Resyncs { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Null where nothing is.</summary>
     public async Task<string?> FaultAsync(Cut cut)
@@ -64,15 +68,19 @@ public sealed class PowerCutJudge(RecordedRun run, Machine machine)
     }
 
     /// <summary>Both machines went down and came back: brought in sync again, both disks are the same, and hold what they must.</summary>
-    public async Task<string?> PairFaultAsync(Cut cut)
+    /// <param name="cut">Of both.</param>
+    /// <param name="resync">Full, or what their lineages say.</param>
+    public async Task<string?> PairFaultAsync(Cut cut, ResyncMode resync)
     {
         (long certain, long possible) = await RestoreAsync(cut, ["a", "b"]);
         await using RecoveredNode a = await RecoveredNode.StartAsync(run.Root, "a");
         await using RecoveredNode b = await RecoveredNode.StartAsync(run.Root, "b");
         await a.WhenSettledAsync();
         VolumeRef volume = new() { Uid = PairWorkload.Uid, Term = 1 };
-        await b.Calls.StartAsync(volume, null, ResyncMode.Full, CancellationToken.None);
-        await a.Calls.AttachSecondaryAsync(volume, new("b", b.ReplicationAddress, "", ""), ResyncMode.Full, wait: true, CancellationToken.None);
+        await b.Calls.StartAsync(volume, null, resync, CancellationToken.None);
+        await a.Calls.AttachSecondaryAsync(volume, new("b", b.ReplicationAddress, "", ""), resync, wait: true, CancellationToken.None);
+        Match mode = Resynced().Match(a.Log);
+        Resyncs[mode.Groups["mode"].Value] = Resyncs.GetValueOrDefault(mode.Groups["mode"].Value) + 1;
         string? fault = await a.ReadAsync(run.SizeBytes) is { } disk ? run.Journal.Fault(disk, certain, possible) : "the primary refuses to be read";
         ToolResult compare = await Tool.RunAsync("qemu-img", "compare", "--image-opts", Unlocked("a"), Unlocked("b"));
         return fault is null && compare.ExitCode == 0 ? null : $"{cut}: {fault}\n{compare.Output}{compare.Error}\n{a.Log}\n{b.Log}";
@@ -81,13 +89,21 @@ public sealed class PowerCutJudge(RecordedRun run, Machine machine)
     private async Task<(long Certain, long Possible)> RestoreAsync(Cut cut, string[] nodes)
     {
         Random random = new(cut.Seed);
-        CrashImage image = new(run.Files, cut.Step, cut.Kind, random);
+        CrashImage image = Image(cut.Kind);
+
+        // Of two nodes now and then only one lost what it had not flushed.
+        int spared = random.Next(nodes.Length == 1 ? 1 : 3) - 1;
+        Dictionary<string, CrashImage> images = nodes
+            .Select((node, i) => (node, i))
+            .ToDictionary(n => n.node, n => n.i == spared ? Image(CutKind.EverythingMore) : image, StringComparer.Ordinal);
 
         // The record is kept by another machine, or, now and then, by this one.
-        CrashImage records = random.Next(4) == 0 ? image : new(run.Files, cut.Step, CutKind.ProcessDeath, random);
+        CrashImage records = random.Next(4) == 0 ? image : Image(CutKind.ProcessDeath);
         long certain = run.TimeOf(cut.Step);
-        await machine.RestoreAsync(nodes, image, records, certain, withMemory: cut.Kind == CutKind.ProcessDeath);
+        await machine.RestoreAsync(images, records, certain, withMemory: cut.Kind == CutKind.ProcessDeath);
         return (certain, cut.Step + 1 < run.Log.StepTimes.Count ? run.TimeOf(cut.Step + 1) : long.MaxValue);
+
+        CrashImage Image(CutKind kind) => new(run.Files, cut.Step, kind, random);
     }
 
     private async Task<string?> PrimaryFaultAsync(Cut cut, RecoveredNode node, long certain, long possible)
@@ -145,4 +161,7 @@ public sealed class PowerCutJudge(RecordedRun run, Machine machine)
     }
 
     private string Unlocked(string node) => $"driver=raw,file.driver=file,file.locking=off,file.filename={machine.DiskOf(node)}";
+
+    [GeneratedRegex(@"resync (?<mode>\w+) of \d+ bytes ended", RegexOptions.ExplicitCapture | RegexOptions.RightToLeft, 1000)]
+    private static partial Regex Resynced();
 }

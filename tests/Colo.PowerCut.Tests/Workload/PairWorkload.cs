@@ -13,11 +13,12 @@ public sealed class PairWorkload(RecordedRun run, TracedPair pair, BufferMedium 
 {
     public const string Uid = "cut";
 
-    private const int Writers = 3;
     private const int Rounds = 3;
     private const int ChangesARound = 24;
-    private const int LargestSectors = 72;
 
+    private readonly GuestWriters writers = new(run, seed);
+
+    /// <summary>To the end as its summary tells it.</summary>
     public async Task RunAsync()
     {
         await MakeAsync();
@@ -25,13 +26,13 @@ public sealed class PairWorkload(RecordedRun run, TracedPair pair, BufferMedium 
         {
             for (int round = 0; round < Rounds; round++)
             {
-                await WriteAsync(guest, round, ChangesARound);
+                await writers.WriteAsync(guest, round, ChangesARound);
                 CheckpointReply reply = await pair.A.CheckpointAsync(new CheckpointRequest { Volume = At(1) });
                 run.Checkpoints.Add(new(reply.Sequence, run.Journal.Changes));
             }
 
-            Task writing = WriteAsync(guest, Rounds, ChangesARound * 4);
-            await Eventually.TrueAsync(() => run.Journal.Changes > Writers * ChangesARound * (Rounds + 1), "the guest is under way");
+            Task writing = writers.WriteAsync(guest, Rounds, ChangesARound * 4);
+            await writers.WhenUnderWayAsync(ChangesARound);
             await pair.KillAsync("a");
             await writing;
         }
@@ -40,11 +41,38 @@ public sealed class PairWorkload(RecordedRun run, TracedPair pair, BufferMedium 
         await PromoteAsync();
         await using (NbdClientDevice guest = await NbdClient.ConnectAsync(pair.GuestUri("b", Uid)))
         {
-            await WriteAsync(guest, Rounds + 1, ChangesARound);
+            await writers.WriteAsync(guest, Rounds + 1, ChangesARound);
             await Eventually.TrueAsync(
                 async () => (await pair.B.StatusAsync(new StatusRequest { Uid = Uid })).Volumes[0].State != ReplicaState.FailingOver, "committed");
             run.Committed = GuestJournal.Now;
-            await WriteAsync(guest, Rounds + 2, ChangesARound);
+            await writers.WriteAsync(guest, Rounds + 2, ChangesARound);
+        }
+    }
+
+    /// <summary>
+    /// Otherwise: the secondary dies, the primary writes on alone, is ended in order and started again, and killed. Each part of it writes
+    /// to extents of its own, but for one, so that what a part noted is needed after the next.
+    /// </summary>
+    public async Task RunOutageAsync()
+    {
+        await MakeAsync();
+        long part = run.Journal.Sectors / 3;
+        await using (NbdClientDevice guest = await NbdClient.ConnectAsync(pair.GuestUri("a", Uid)))
+        {
+            Task writing = writers.WriteAsync(guest, 0, ChangesARound * 2, 0, part);
+            await writers.WhenUnderWayAsync(ChangesARound);
+            await pair.KillAsync("b");
+            await writing;
+            await writers.WriteAsync(guest, 1, ChangesARound, part - (part / 2), part);
+        }
+
+        await pair.RestartAsync("a");
+        await using (NbdClientDevice guest = await NbdClient.ConnectAsync(pair.GuestUri("a", Uid)))
+        {
+            Task writing = writers.WriteAsync(guest, 2, ChangesARound * 4, part * 2, part);
+            await writers.WhenUnderWayAsync(ChangesARound);
+            await pair.KillAsync("a");
+            await writing;
         }
     }
 
@@ -79,41 +107,6 @@ public sealed class PairWorkload(RecordedRun run, TracedPair pair, BufferMedium 
     {
         change.Done.ShouldBeTrue();
         run.Records.Add(new(GuestJournal.Now, change.Current!));
-    }
-
-    private Task WriteAsync(NbdClientDevice guest, int round, int changes) =>
-        Task.WhenAll(Enumerable.Range(0, Writers).Select(writer => Task.Run(() => WriteAsync(guest, new Random(HashCode.Combine(seed, round, writer)), writer, changes))));
-
-    /// <summary>In sectors of its own, one after another, until the primary is gone.</summary>
-    private async Task WriteAsync(NbdClientDevice guest, Random random, int writer, int changes)
-    {
-        long share = run.Journal.Sectors / Writers;
-        for (int i = 0; i < changes; i++)
-        {
-            int count = 1 + random.Next(random.Next(1, LargestSectors));
-            long first = (writer * share) + random.NextInt64(share - count);
-            GuestChange change = run.Journal.Ask(first, count, zeroes: random.Next(8) == 0, forceUnitAccess: random.Next(10) == 0);
-            RequestFlags flags = change.ForceUnitAccess ? RequestFlags.ForceUnitAccess : RequestFlags.None;
-            BlockStatus status = change.Zeroes
-                ? await guest.WriteZeroesAsync(new(first * CrashImage.SectorBytes, (long)count * CrashImage.SectorBytes), flags)
-                : await guest.WriteAsync(first * CrashImage.SectorBytes, GuestJournal.Payload(change), flags);
-            if (status != BlockStatus.Ok)
-            {
-                return;
-            }
-
-            change.Acknowledged = GuestJournal.Now;
-            if (random.Next(6) == 0)
-            {
-                long asked = GuestJournal.Now;
-                if (await guest.FlushAsync() != BlockStatus.Ok)
-                {
-                    return;
-                }
-
-                run.Journal.Flushed(asked);
-            }
-        }
     }
 
     private PrepareRequest Request(Role role) => new()

@@ -51,8 +51,11 @@ public sealed class RecordedRun(string root, long sizeBytes)
         Files.Apply(log);
     }
 
-    /// <summary>Both have their replicas, replication runs, and a is the primary.</summary>
-    public bool IsPair(int step) => TimeOf(step) >= Started && TimeOf(step) < Records[^1].Acknowledged;
+    /// <summary>Both have their replicas, replication runs or ran, and a is the primary.</summary>
+    public bool IsPair(int step) => TimeOf(step) >= Started && TimeOf(step) < Promoting;
+
+    /// <summary>From when on the record may name b.</summary>
+    private long Promoting => Records.Find(r => r.Record.Term > 1)?.Acknowledged ?? long.MaxValue;
 
     /// <summary>When a step was.</summary>
     public long TimeOf(int step) => Log.StepTimes[step];
