@@ -32,6 +32,8 @@ public class CallTests(PairFixture fixture) : IClassFixture<PairFixture>
     [InlineData("pool")]
     [InlineData("buffer.limit_bytes")]
     [InlineData("peer.replication_address")]
+    [InlineData("peer.node")]
+    [InlineData("arbiter.directory")]
     [InlineData("resync.max_bytes_per_second")]
     [InlineData("guest_tcp")]
     public async Task Bad_input_names_the_field(string field)
@@ -47,6 +49,8 @@ public class CallTests(PairFixture fixture) : IClassFixture<PairFixture>
             case "pool": request.Pool = "other"; break;
             case "buffer.limit_bytes": request.Buffer.LimitBytes = 1; break;
             case "peer.replication_address": request.Peer = new Peer { ReplicationAddress = "nowhere" }; break;
+            case "peer.node": request.Peer = new Peer { Node = new string('n', 300), ReplicationAddress = "b:1" }; break;
+            case "arbiter.directory": request.Arbiter = new Arbiter { Directory = "/" + new string('d', 5000) }; break;
             case "resync.max_bytes_per_second": request.Resync = new Resync { MaxBytesPerSecond = -1 }; break;
             default: request.GuestTcp = true; break;
         }

@@ -19,13 +19,16 @@ if (options.MakeCorpus is { } folder)
 IReadOnlyList<string> names = options.Target == FuzzOptions.AllTargets ? FuzzTargets.Names : [options.Target];
 if (options.Afl)
 {
-    using IFuzzTarget target = FuzzTargets.Create(names[0], options.Corpus);
+    // Made by the first input: before it there is no map that instrumented code could note its steps in.
+    IFuzzTarget? target = null;
     SharpFuzz.Fuzzer.OutOfProcess.Run(stream =>
     {
+        target ??= FuzzTargets.Create(names[0], options.Corpus);
         using MemoryStream input = new();
         stream.CopyTo(input);
         target.Run(input.ToArray());
     });
+    target?.Dispose();
     return 0;
 }
 

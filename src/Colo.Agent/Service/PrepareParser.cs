@@ -11,6 +11,12 @@ public sealed class PrepareParser(AgentOptions options, ClusterAccess cluster)
     private const int BlockBytes = 4096;
     private const int MaxNameLength = 253;
 
+    /// <summary>host:port with the longest name of a host, or the path of a unix socket: far above either.</summary>
+    private const int MaxAddressLength = 512;
+
+    /// <summary>PATH_MAX.</summary>
+    private const int MaxPathLength = 4096;
+
     /// <summary>Largest size a qcow2 buffer and a bitmap of 4 KiB grains are meant for.</summary>
     private const long MaxSizeBytes = 64L << 40;
     private const long MinBufferBytes = 1L << 20;
@@ -32,7 +38,11 @@ public sealed class PrepareParser(AgentOptions options, ClusterAccess cluster)
         bool kubernetes = request.Arbiter?.Kubernetes ?? false;
         Require(!kubernetes || cluster.IsEnabled, "arbiter.kubernetes", "false: this agent was started without --kubernetes", true);
         string arbiter = kubernetes ? "" : request.Arbiter?.Directory is { Length: > 0 } given ? given : options.ArbiterDirectory;
-        Require(kubernetes || Path.IsPathFullyQualified(arbiter), "arbiter.directory", "an absolute path (the agent has no default)", arbiter);
+        Require(
+            kubernetes || (Path.IsPathFullyQualified(arbiter) && arbiter.Length <= MaxPathLength),
+            "arbiter.directory",
+            "an absolute path (the agent has no default)",
+            arbiter);
         long rate = request.Resync?.MaxBytesPerSecond ?? 0;
         Require(rate >= 0, "resync.max_bytes_per_second", "0 (no limit) or more", rate);
         if (request.PlainExportName.Length > 0)
@@ -87,6 +97,7 @@ public sealed class PrepareParser(AgentOptions options, ClusterAccess cluster)
             return null;
         }
 
+        Require(peer.Node.Length <= MaxNameLength, "peer.node", $"at most {MaxNameLength} characters", peer.Node.Length);
         Require(IsAddress(peer.ReplicationAddress), "peer.replication_address", "host:port or unix:/path", peer.ReplicationAddress);
         Require(peer.ExportName.Length <= MaxNameLength, "peer.export_name", $"at most {MaxNameLength} characters", peer.ExportName.Length);
         Require(peer.QmpAddress.Length == 0 || IsAddress(peer.QmpAddress), "peer.qmp_address", "host:port or unix:/path", peer.QmpAddress);
@@ -121,6 +132,11 @@ public sealed class PrepareParser(AgentOptions options, ClusterAccess cluster)
 
     private static bool IsAddress(string text)
     {
+        if (text.Length > MaxAddressLength)
+        {
+            return false;
+        }
+
         if (text.StartsWith("unix:", StringComparison.Ordinal))
         {
             return Path.IsPathFullyQualified(text["unix:".Length..]);

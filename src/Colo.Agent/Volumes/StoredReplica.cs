@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Colo.AgentApi;
 using Colo.Linux;
 
 namespace Colo.Agent.Volumes;
@@ -107,13 +108,25 @@ public sealed class StoredReplicaFile(string path, string? witness = null)
         seen?.Note(sequence);
     }
 
+    /// <summary>What the types say and JSON does not: null is nowhere, an enum holds a word that exists.</summary>
+    private static bool IsComplete(StoredReplica state) =>
+        state is { Generation: not null, PeerGeneration: not null, BootId: not null, DiskIdentity: not null, Epoch: >= 0 }
+        && state.Spec is
+        {
+            Uid: not null, Name: not null, Namespace: not null, Pool: not null, ArbiterDirectory: not null, PlainExportName: not null,
+            Buffer: { LimitBytes: > 0 } buffer,
+            Peer: null or { Node: not null, ReplicationAddress: not null, ExportName: not null, QmpAddress: not null },
+        }
+        && state.Spec.Role is Role.Primary or Role.Secondary
+        && Enum.IsDefined(state.Spec.RecoveryPoint) && Enum.IsDefined(buffer.Medium) && Enum.IsDefined(buffer.OnFull)
+        && (state.Spec.ArbiterDirectory.Length == 0 || Path.IsPathFullyQualified(state.Spec.ArbiterDirectory));
+
     private static StoredReplica Checked(string path, StoredReplica state)
     {
         string? fault =
             state.Version > StoredReplica.CurrentVersion ? $"version {state.Version} is newer than this agent ({StoredReplica.CurrentVersion})"
             : state.Version < 1 ? $"version {state.Version} does not exist"
-            : state.Spec is not { Uid: not null, Name: not null, Namespace: not null, Pool: not null, Buffer: not null, ArbiterDirectory: not null }
-                ? "spec is incomplete"
+            : !IsComplete(state) ? "a part is missing, or is of a kind that this agent does not know"
             : state.Spec.SizeBytes < 4096 || state.Spec.SizeBytes % 4096 != 0 ? $"size {state.Spec.SizeBytes}"
             : state.Spec.Term < 1 || state.HighestTerm < state.Spec.Term ? $"terms {state.Spec.Term} and {state.HighestTerm}"
             : Path.GetFileName(Path.GetDirectoryName(path)) != state.Spec.Uid ? $"is the state of volume {state.Spec.Uid}"

@@ -14,6 +14,7 @@ internal static class SeedMaker
         await ServerSeeds.MakeAsync(folder, work);
         await ClientSeeds.MakeAsync(folder, work);
         await Qcow2Seeds.MakeAsync(folder, work);
+        await AgentSeeds.MakeAsync(folder, work);
         foreach (string target in Targets.FuzzTargets.Names)
         {
             FileInfo[] files = [.. new DirectoryInfo(Path.Combine(folder, target)).GetFiles()];

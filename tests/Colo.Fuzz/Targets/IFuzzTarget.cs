@@ -20,6 +20,7 @@ internal static class FuzzTargets
     public static IReadOnlyList<string> Names { get; } =
     [
         ServerTarget.HandshakeName, ServerTarget.TransmissionName, ClientTarget.HandshakeName, ClientTarget.RepliesName, Qcow2Target.TargetName,
+        AgentStateTarget.TargetName, AgentRequestTarget.TargetName,
     ];
 
     public static IFuzzTarget Create(string name, string corpus) => name switch
@@ -29,6 +30,8 @@ internal static class FuzzTargets
         ClientTarget.HandshakeName => new ClientTarget(name, []),
         ClientTarget.RepliesName => new ClientTarget(name, Prefixes(corpus, name)),
         Qcow2Target.TargetName => new Qcow2Target(),
+        AgentStateTarget.TargetName => new AgentStateTarget(),
+        AgentRequestTarget.TargetName => new AgentRequestTarget(),
         CanaryTarget.TargetName => new CanaryTarget(),
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no such target"),
     };
