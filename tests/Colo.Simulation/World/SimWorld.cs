@@ -83,7 +83,7 @@ internal sealed class SimWorld : IDisposable
 
     public IReadOnlyList<Guest> Guests { get; }
 
-    public ReplicatedVolume Volume { get; }
+    public ReplicatedVolume Volume { get; private set; }
 
     public VolumeIntent Intent { get; set; } = VolumeIntent.None;
 
@@ -170,6 +170,14 @@ internal sealed class SimWorld : IDisposable
         {
             process.Kill();
         }
+    }
+
+    /// <summary>The last checkpoint is lost: a person takes the disk as it is.</summary>
+    public void TakeLatestWrite()
+    {
+        Trace.Say("a person asks for the recovery point LatestWrite");
+        Coverage.Count("end:last checkpoint given up");
+        Volume = Volume with { Spec = Volume.Spec with { Failover = Volume.Spec.Failover with { RecoveryPoint = RecoveryPoint.LatestWrite } } };
     }
 
     public void Settle(VolumeIntent judged, IEnumerable<SettledRequest> settled)
