@@ -54,6 +54,15 @@ internal static partial class AgentLog
     [LoggerMessage(1304, LogLevel.Information, "volume {Volume}: deleted")]
     public static partial void Deleted(this ILogger log, string volume);
 
+    [LoggerMessage(
+        1305,
+        LogLevel.Warning,
+        "volume {Volume} term {Term}: the machine went down under it: what was not flushed is lost, and so are the buffers; no last checkpoint is here")]
+    public static partial void MachineWentDown(this ILogger log, string volume, long term);
+
+    [LoggerMessage(1306, LogLevel.Warning, "volume {Volume}: a disk that did not look like its own was accepted by {File}; its history counts as unknown")]
+    public static partial void DiskAccepted(this ILogger log, string volume, string file);
+
     [LoggerMessage(1307, LogLevel.Information, "volume {Volume} term {Term}: promoted, recovery point {RecoveryPoint}, serving after {Milliseconds} ms")]
     public static partial void Promoted(this ILogger log, string volume, long term, AgentApi.RecoveryPoint recoveryPoint, double milliseconds);
 
@@ -90,6 +99,13 @@ internal static partial class AgentLog
 
     [LoggerMessage(1410, LogLevel.Information, "volume {Volume}: the arbiter answers again")]
     public static partial void ArbiterAnswers(this ILogger log, string volume);
+
+    [LoggerMessage(1411, LogLevel.Warning, "volume {Volume} term {Term}: what its primary announced was refused: {Reason}")]
+    public static partial void AnnouncementRefused(this ILogger log, string volume, long term, string reason);
+
+    [LoggerMessage(1412, LogLevel.Information, "volume {Volume} term {Term}: resync {Mode} of {Bytes} bytes ended: {State} {Failure}")]
+    public static partial void ResyncEnded(
+        this ILogger log, string volume, long term, ResyncMode mode, long bytes, ResyncState state, string failure);
 
     [LoggerMessage(1500, LogLevel.Information, "lease {Namespace}/{Lease} is held and renewed")]
     public static partial void LeaseHeld(this ILogger log, string @namespace, string lease);

@@ -8,7 +8,7 @@ namespace Colo.AgentApi;
 /// Changes are compare-and-swap under a file lock (temp file, fsync, rename, fsync), so that a reader sees the old or the new record,
 /// never half of one, and exactly one of two writers wins. Holds no state of its own: make one wherever it is needed.
 /// </summary>
-/// <remarks>Failures of the file system are an <see cref="IOException"/>; content that is no record is an <see cref="InvalidDataException"/>.
+/// <remarks>What is in the file is checked by <see cref="SealedJson"/>. Failures of the file system are an <see cref="IOException"/>; content that is no record is an <see cref="InvalidDataException"/>.
 /// Both mean "no answer": the caller keeps holding, it never guesses.</remarks>
 public sealed class VolumeRecordFile : IVolumeRecordStore
 {
@@ -153,7 +153,7 @@ public sealed class VolumeRecordFile : IVolumeRecordStore
         string temporary = Path + ".tmp";
         using (FileStream file = new(temporary, FileMode.Create, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0))
         {
-            file.Write(JsonSerializer.SerializeToUtf8Bytes(record, VolumeRecordJson.Default.VolumeRecord));
+            file.Write(SealedJson.Seal(JsonSerializer.SerializeToUtf8Bytes(record, VolumeRecordJson.Default.VolumeRecord)));
             file.Flush(flushToDisk: true);
             File.Move(temporary, Path, overwrite: true);
 
@@ -168,6 +168,7 @@ public sealed class VolumeRecordFile : IVolumeRecordStore
     {
         try
         {
+            SealedJson.Require(content, Path);
             VolumeRecord record = JsonSerializer.Deserialize(content, VolumeRecordJson.Default.VolumeRecord)
                 ?? throw new InvalidDataException($"{Path}: null is no record");
             return record.Uid == uid ? record : throw new InvalidDataException($"{Path}: holds the record of volume {record.Uid}");

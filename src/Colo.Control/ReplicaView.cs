@@ -58,11 +58,17 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
     /// <summary>Primary: the node that it replicates to, or last did; null: unknown, or none.</summary>
     public string? PeerNode { get; init; }
 
+    /// <summary>Primary: why its secondary is not attached, in the words of the last attempt; empty: nothing is known.</summary>
+    public string AttachFailure { get; init; } = "";
+
     /// <summary>Acknowledgements of writes are being held.</summary>
     public bool Suspended { get; init; }
 
     /// <summary>0 to 1 while a copy runs.</summary>
     public double? ResyncRatio { get; init; }
+
+    /// <summary>Secondary: it is being filled, and what it held before can still be promoted by force.</summary>
+    public bool HoldsOlder { get; init; }
 
     public long BufferedBytes { get; init; }
 

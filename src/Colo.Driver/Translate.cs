@@ -71,6 +71,8 @@ public static class Translate
         BufferLimitBytes = status.BufferLimitBytes,
         Checkpoints = status.CheckpointSequence,
         CheckpointWanted = status.CheckpointWanted,
+        HoldsOlder = status.HoldsOlder,
+        AttachFailure = status.AttachFailure,
         SinceCheckpoint = sinceCheckpoint,
         SizeBytes = status.SizeBytes,
         Pool = status.Pool,

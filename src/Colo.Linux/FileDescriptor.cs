@@ -183,7 +183,7 @@ internal sealed unsafe class FileDescriptor : SafeHandle
     {
         fixed (StatxBuffer* buffer = &result)
         {
-            const uint Mask = Constants.STATX_BASIC_STATS | Constants.STATX_DIOALIGN;
+            const uint Mask = Constants.STATX_BASIC_STATS | Constants.STATX_BTIME | Constants.STATX_DIOALIGN;
             return Libc.Statx(Number, string.Empty, Constants.AT_EMPTY_PATH, Mask, buffer) < 0 ? Marshal.GetLastPInvokeError() : 0;
         }
     }

@@ -72,6 +72,49 @@ public class VolumeRecordFileTests : IDisposable
     }
 
     [Fact]
+    public void A_torn_or_changed_record_is_refused_wherever_it_was_hit()
+    {
+        VolumeRecord first = Records.TryCreate(First).Current!;
+        byte[] good = File.ReadAllBytes(Records.Path);
+        for (int length = 0; length < good.Length; length++)
+        {
+            File.WriteAllBytes(Records.Path, good[..length]);
+            Should.Throw<InvalidDataException>(() => Records.Read(), $"{length} bytes of it");
+        }
+
+        for (int bit = 0; bit < good.Length * 8; bit++)
+        {
+            byte[] bad = [.. good];
+            bad[bit / 8] ^= (byte)(1 << (bit % 8));
+            File.WriteAllBytes(Records.Path, bad);
+            Should.Throw<InvalidDataException>(() => Records.Read(), $"bit {bit}");
+        }
+
+        File.WriteAllBytes(Records.Path, good);
+        Records.Read().ShouldBe(first);
+    }
+
+    [Fact]
+    public void A_record_of_a_newer_format_is_refused_by_name()
+    {
+        Records.TryCreate(First);
+        string body = File.ReadAllText(Records.Path).Split("\n  \"sha256\"")[0].Replace("\"format\": 2", "\"format\": 3", StringComparison.Ordinal);
+        string hash = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(body)));
+        File.WriteAllText(Records.Path, $"{body}\n  \"sha256\": \"{hash}\"\n}}");
+        Should.Throw<InvalidDataException>(() => Records.Read()).Message.ShouldContain("newer format");
+    }
+
+    [Fact]
+    public void A_record_from_before_it_had_a_checksum_is_read_and_gets_one_by_the_next_change()
+    {
+        File.WriteAllText(Records.Path, """{"uid":"vol-1","term":1,"primary":"a","secondary":"b","secondaryState":"InSync","revision":4}""");
+        VolumeRecord old = Records.Read().ShouldNotBeNull();
+        Records.TryReplace(old, old with { Term = 2 }).Done.ShouldBeTrue();
+        File.ReadAllText(Records.Path).ShouldContain("\"sha256\"");
+        System.Text.Json.JsonDocument.Parse(File.ReadAllText(Records.Path)).RootElement.GetProperty("term").GetInt64().ShouldBe(2);
+    }
+
+    [Fact]
     public void A_uid_that_is_a_path_is_refused() =>
         Should.Throw<ArgumentException>(() => new VolumeRecordFile(directory.Path, "../other"));
 

@@ -104,4 +104,74 @@ public sealed class AtomicFileTests
         file.Read()!.Bytes.ToArray().ShouldBe([2]);
         Directory.GetFiles(directory.Path).ShouldHaveSingleItem();
     }
+
+    [Fact]
+    public void Content_of_a_newer_version_is_refused_by_name_and_older_content_tells_its_version()
+    {
+        using TempDirectory directory = new();
+        AtomicFile first = new(directory.File("state"), "TERM");
+        first.Write([1]);
+        AtomicFile second = new(first.Path, "TERM", contentVersion: 2);
+        second.Read().ShouldNotBeNull().Version.ShouldBe(1);
+        second.Write([2]);
+        second.Read().ShouldNotBeNull().Version.ShouldBe(2);
+        StateFileException refusal = Should.Throw<StateFileException>(() => new AtomicFile(first.Path, "TERM").Read());
+        refusal.Error.ShouldBe(StateFileError.UnknownVersion);
+        refusal.Message.ShouldContain("newer program");
+        Should.Throw<StateFileException>(() => new AtomicFile(first.Path, "TERM").Write([3]), "nor is it overwritten");
+    }
+
+    [Fact]
+    public void A_file_from_before_it_had_a_checksum_is_read_once_and_rewritten()
+    {
+        using TempDirectory directory = new();
+        File.WriteAllText(directory.File("state"), "term 7");
+        static byte[]? Older(ReadOnlyMemory<byte> file) =>
+            System.Text.Encoding.ASCII.GetString(file.Span) is ['t', 'e', 'r', 'm', ' ', var digit] ? [(byte)(digit - '0')] : null;
+        new AtomicFile(directory.File("state"), "TERM", 1, Older).Read()!.Bytes.ToArray().ShouldBe([7]);
+        new AtomicFile(directory.File("state"), "TERM").Read()!.Bytes.ToArray().ShouldBe([7], "it has a header now");
+        File.WriteAllText(directory.File("state"), "ter");
+        Should.Throw<StateFileException>(() => new AtomicFile(directory.File("state"), "TERM", 1, Older).Read())
+            .Error.ShouldBe(StateFileError.Torn);
+    }
+
+    [Fact]
+    public void What_cannot_be_looked_at_is_not_taken_for_nothing()
+    {
+        using TempDirectory directory = new();
+        Directory.CreateDirectory(directory.File("state"));
+        Should.Throw<StateFileException>(() => new AtomicFile(directory.File("state"), "TERM").Read()).Error.ShouldBe(StateFileError.Io);
+        string loop = directory.File("loop");
+        File.CreateSymbolicLink(loop, loop);
+        Should.Throw<StateFileException>(() => new AtomicFile(loop, "TERM").Read()).Error.ShouldBe(StateFileError.Io);
+        Should.Throw<StateFileException>(() => new AtomicFile(loop, "TERM").Write([1])).Error.ShouldBe(StateFileError.Io);
+    }
+
+    [Fact]
+    public void A_removed_file_is_gone_with_what_a_crash_left_beside_it_and_counts_anew()
+    {
+        using TempDirectory directory = new();
+        AtomicFile file = new(directory.File("state"), "TERM");
+        file.Delete();
+        file.Write([1]);
+        File.WriteAllBytes(file.Path + ".new", [1]);
+        file.Delete();
+        Directory.GetFiles(directory.Path).ShouldBeEmpty();
+        file.Read().ShouldBeNull();
+        file.Write([2]).ShouldBe(1);
+        new AtomicFile(directory.File("none/state"), "TERM").Delete();
+    }
+
+    [Fact]
+    public void Directories_are_made_and_removed_with_all_that_is_in_them()
+    {
+        using TempDirectory directory = new();
+        string leaf = Path.Combine(directory.Path, "a", "b", "c");
+        Directories.Create(leaf);
+        Directories.Create(leaf);
+        File.WriteAllText(Path.Combine(leaf, "file"), "x");
+        Directories.Delete(Path.Combine(directory.Path, "a"));
+        Directories.Delete(Path.Combine(directory.Path, "a"));
+        Directory.Exists(Path.Combine(directory.Path, "a")).ShouldBeFalse();
+    }
 }

@@ -1,4 +1,6 @@
+using System.Text;
 using Colo.Agent.Options;
+using Colo.Linux;
 
 namespace Colo.Agent.Cluster;
 
@@ -20,19 +22,18 @@ public sealed class AgentIdentity
     public static AgentIdentity Open(AgentOptions options)
     {
         string pool = options.Pools.OrderBy(p => p.Key, StringComparer.Ordinal).First().Value;
-        string path = Path.Combine(pool, FileName);
         try
         {
-            if (File.Exists(path) && Guid.TryParse(File.ReadAllText(path), out Guid known))
+            Directories.Create(pool);
+            AtomicFile file = new(Path.Combine(pool, FileName), "agentid", older: static text => IsId(text.Span) ? text.ToArray() : null);
+            if (file.Read() is { } known && IsId(known.Bytes.Span))
             {
-                return new(known.ToString("N"));
+                return new(Guid.Parse(Encoding.ASCII.GetString(known.Bytes.Span)).ToString("N"));
             }
 
-            Directory.CreateDirectory(pool);
-            Guid made = Guid.NewGuid();
-            File.WriteAllText(path + ".new", made.ToString("N"));
-            File.Move(path + ".new", path, overwrite: true);
-            return new(made.ToString("N"));
+            string made = Guid.NewGuid().ToString("N");
+            file.Write(Encoding.ASCII.GetBytes(made));
+            return new(made);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -40,4 +41,6 @@ public sealed class AgentIdentity
             return new(Guid.NewGuid().ToString("N"));
         }
     }
+
+    private static bool IsId(ReadOnlySpan<byte> text) => Guid.TryParse(Encoding.ASCII.GetString(text), out _);
 }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using Colo.Linux;
 using Colo.Qcow2;
 using Colo.Replication;
 
@@ -6,14 +8,31 @@ namespace Colo.Agent.Volumes;
 
 /// <summary>
 /// The pairs of buffers as qcow2 files in one directory: hidden-N.qcow2 over the disk, active-N.qcow2 over hidden-N, so that any qemu-img
-/// can read the last checkpoint; and a one-line file that says which pair counts. They outlive the process, not the machine: after
+/// can read the last checkpoint; and a checksummed line that says which pair counts. They outlive the process, not the machine: after
 /// another boot the record counts as lost, except that a finished failover stays finished.
 /// </summary>
-public sealed class EpochStore(string directory, string diskPath, long lengthBytes) : IEpochStore
+public sealed class EpochStore : IEpochStore
 {
     private const string RecordName = "epoch";
+    private const string RecordKind = "epoch";
 
-    private string RecordPath => Path.Combine(directory, RecordName);
+    private readonly string directory;
+    private readonly string diskPath;
+    private readonly long lengthBytes;
+    private readonly string boot;
+    private readonly AtomicFile file;
+    private EpochPhase? written;
+
+    /// <param name="directory">Of this replica's buffers alone; made when it is needed.</param>
+    /// <param name="diskPath">What hidden lies over.</param>
+    /// <param name="lengthBytes">Of the disk.</param>
+    /// <param name="boot">Under which a record counts; the running one's by default.</param>
+    public EpochStore(string directory, string diskPath, long lengthBytes, string? boot = null)
+    {
+        (this.directory, this.diskPath, this.lengthBytes) = (directory, diskPath, lengthBytes);
+        this.boot = boot ?? BootId.Current;
+        file = new AtomicFile(Path.Combine(directory, RecordName), RecordKind, older: static text => Parse(text.Span) is null ? null : text.ToArray());
+    }
 
     public ValueTask<EpochRecord> ReadAsync() => new(Read());
 
@@ -40,7 +59,7 @@ public sealed class EpochStore(string directory, string diskPath, long lengthByt
 
     public async ValueTask<EpochOverlays> PrepareAsync(long epoch)
     {
-        Directory.CreateDirectory(directory);
+        Directories.Create(directory);
         Qcow2Image hidden = await MakeAsync(HiddenPath(epoch), new(diskPath, "raw"));
         try
         {
@@ -53,12 +72,14 @@ public sealed class EpochStore(string directory, string diskPath, long lengthByt
         }
     }
 
+    /// <summary>From one checkpoint to the next the name is not synced: after a power cut both of its records are void. A change of phase
+    /// is, because a Done that another boot finds there counts.</summary>
     public ValueTask CommitAsync(EpochRecord record)
     {
-        Directory.CreateDirectory(directory);
-        string temporary = RecordPath + ".new";
-        File.WriteAllText(temporary, string.Create(CultureInfo.InvariantCulture, $"{record.Epoch} {record.Phase} {BootId.Current}\n"));
-        File.Move(temporary, RecordPath, overwrite: true);
+        Directories.Create(directory);
+        string text = string.Create(CultureInfo.InvariantCulture, $"{record.Epoch} {record.Phase} {boot}\n");
+        file.Write(Encoding.ASCII.GetBytes(text), syncName: record.Phase != written);
+        written = record.Phase;
         return ValueTask.CompletedTask;
     }
 
@@ -70,37 +91,33 @@ public sealed class EpochStore(string directory, string diskPath, long lengthByt
         File.Delete(HiddenPath(pair.Epoch));
     }
 
-    /// <summary>Forgets every pair and the record: for a replica that begins anew. Nothing may be open.</summary>
+    /// <summary>Forgets every pair and the record, durably: for a replica that begins anew. Nothing may be open.</summary>
     public void Clear()
     {
-        if (Directory.Exists(directory))
-        {
-            File.Delete(RecordPath);
-            RemoveAllBut(epoch: 0);
-        }
+        file.Delete();
+        written = null;
+        RemoveAllBut(epoch: 0);
     }
 
+    /// <exception cref="StateFileException">torn, of a newer version, or not to be read: nobody can say which pair counts.</exception>
     public EpochRecord Read()
     {
-        string text;
-        try
-        {
-            text = File.ReadAllText(RecordPath);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        if (file.Read() is not { } content)
         {
             return EpochRecord.None;
         }
 
-        if (text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries) is not [var number, var phaseName, var boot]
-            || !long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long epoch)
-            || !Enum.TryParse(phaseName, out EpochPhase phase))
-        {
-            throw new InvalidDataException($"{RecordPath}: 'EPOCH PHASE BOOT' expected, not '{text.TrimEnd()}'");
-        }
-
-        return boot == BootId.Current || phase == EpochPhase.Done ? new(epoch, phase) : EpochRecord.None;
+        (EpochRecord record, string of) = Parse(content.Bytes.Span)
+            ?? throw new StateFileException(StateFileError.Torn, file.Path, "holds no 'EPOCH PHASE BOOT'");
+        return of == boot || record.Phase == EpochPhase.Done ? record : EpochRecord.None;
     }
+
+    private static (EpochRecord Record, string Boot)? Parse(ReadOnlySpan<byte> text) =>
+        Encoding.ASCII.GetString(text).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries) is [var number, var name, var of]
+        && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long epoch)
+        && Enum.TryParse(name, out EpochPhase phase) && phase.ToString() == name
+            ? (new(epoch, phase), of)
+            : null;
 
     /// <summary>Under its name only when it is whole: whatever is called *.qcow2 here, qemu-img can read, whenever this process dies.</summary>
     private async Task<Qcow2Image> MakeAsync(string path, Qcow2Backing backing)

@@ -3,8 +3,15 @@ using Colo.Replication;
 
 namespace Colo.Agent.Volumes;
 
-/// <summary>The store of one volume's record as its replica's arbiter. Whatever goes wrong on the way is "no answer", and logged once.</summary>
-public sealed class RecordArbiter(IVolumeRecordStore records, string uid, ILogger log) : IArbiter
+/// <summary>
+/// The store of one volume's record as its replica's arbiter. Whatever goes wrong on the way is "no answer", and logged once; so is a
+/// record of a term below one that this node has seen: an old copy of it was put back, and nobody may act upon it.
+/// </summary>
+/// <param name="records">Of the volume.</param>
+/// <param name="uid">Of the volume.</param>
+/// <param name="log">Of the arbiter.</param>
+/// <param name="highestTerm">That this node has seen of the volume.</param>
+public sealed class RecordArbiter(IVolumeRecordStore records, string uid, ILogger log, Func<long>? highestTerm = null) : IArbiter
 {
     private bool silent;
 
@@ -16,6 +23,11 @@ public sealed class RecordArbiter(IVolumeRecordStore records, string uid, ILogge
             if (record is null)
             {
                 Silent("there is no record");
+                return null;
+            }
+
+            if (IsRolledBack(record))
+            {
                 return null;
             }
 
@@ -35,6 +47,11 @@ public sealed class RecordArbiter(IVolumeRecordStore records, string uid, ILogge
         try
         {
             RecordChange change = await records.TryReplaceAsync(FromReplica(expected), FromReplica(next), token);
+            if (change is { Done: false, Current: { } other } && IsRolledBack(other))
+            {
+                return ArbiterAnswer.Unavailable;
+            }
+
             Answered();
             return change switch
             {
@@ -50,6 +67,17 @@ public sealed class RecordArbiter(IVolumeRecordStore records, string uid, ILogge
             Silent(e.Message);
             return ArbiterAnswer.Unavailable;
         }
+    }
+
+    private bool IsRolledBack(AgentApi.VolumeRecord record)
+    {
+        long seen = highestTerm?.Invoke() ?? 0;
+        if (record.Term < seen)
+        {
+            Silent($"{records.Location} is of term {record.Term}, this node has seen term {seen}: an old copy was put back");
+        }
+
+        return record.Term < seen;
     }
 
     private static bool IsNoAnswer(Exception e) => e is IOException or InvalidDataException;

@@ -6,10 +6,13 @@ namespace Colo.Agent.Volumes;
 /// What one replica remembers, in memory and on disk: every change is durable before <see cref="Update"/> returns, whoever makes it
 /// (calls, the replica's term guard, the end of a failover). It is the node's term store for the volume.
 /// </summary>
-public sealed class ReplicaMemory(string path) : ITermStore
+/// <param name="path">Of the state file.</param>
+/// <param name="witness">Where the count of its writes is noted as well, on another file system: an old copy of the state that is put back
+/// while the machine runs is told from the newest by it. Null: nowhere.</param>
+public sealed class ReplicaMemory(string path, string? witness = null) : ITermStore
 {
     private readonly Lock guard = new();
-    private readonly StoredReplicaFile file = new(path);
+    private readonly StoredReplicaFile file = new(path, witness);
     private volatile StoredReplica? current;
 
     /// <summary>null where nothing is remembered.</summary>
@@ -30,7 +33,7 @@ public sealed class ReplicaMemory(string path) : ITermStore
     {
         lock (guard)
         {
-            file.Write(first);
+            file.Begin(first);
             current = first;
         }
     }

@@ -8,6 +8,8 @@ namespace Colo.Agent.Volumes;
 public sealed class ReplicaPaths
 {
     public const string StateFileName = "replica.state";
+    private const string DiskFileName = "disk.raw";
+    private const string WitnessFileName = "replica.seen";
 
     private readonly AgentOptions options;
     private readonly string uid;
@@ -21,9 +23,16 @@ public sealed class ReplicaPaths
 
     public string Directory { get; }
 
-    public string Disk => Path.Combine(Directory, "disk.raw");
+    public string Disk => Path.Combine(Directory, DiskFileName);
 
     public string State => Path.Combine(Directory, StateFileName);
+
+    /// <summary>In memory, whatever medium the buffers have.</summary>
+    public string Witness => Path.Combine(Buffer(BufferMedium.Memory), WitnessFileName);
+
+    /// <summary>A directory of a pool that holds, or held, a replica.</summary>
+    public static bool IsReplica(string directory) =>
+        File.Exists(Path.Combine(directory, StateFileName)) || File.Exists(Path.Combine(directory, DiskFileName));
 
     public string GuestSocket => Path.Combine(options.SocketDirectory, uid + ".sock");
 

@@ -41,6 +41,9 @@ public sealed record StoredReplica
     /// <summary>Primary: the generation of the secondary that was last in sync with it; with another one, only a full copy will do.</summary>
     public string PeerGeneration { get; init; } = "";
 
+    /// <summary>How often the lineage had been written when it was opened last; null where an agent had the replica that keeps none.</summary>
+    public long? LineageWrites { get; init; }
+
     /// <summary>Checkpoints completed under this term.</summary>
     public long CheckpointSequence { get; init; }
 
@@ -49,12 +52,21 @@ public sealed record StoredReplica
 
     /// <summary>The kernel's boot id when it was opened: the page cache and tmpfs of another boot are gone.</summary>
     public string BootId { get; init; } = "";
+
+    /// <summary>Which file the disk is (<see cref="FileIdentity"/>); empty in states of before it was noted.</summary>
+    public string DiskIdentity { get; init; } = "";
+
+    /// <summary>While <see cref="Clean"/>: when the disk was last changed, in microseconds; 0 where that was not noted.</summary>
+    public long DiskChanged { get; init; }
 }
 
 /// <summary>Reads and writes the state of one replica; owned by whoever opens and closes it.</summary>
-public sealed class StoredReplicaFile(string path)
+/// <param name="path">Of the state.</param>
+/// <param name="witness">Of a file that notes the state's sequence elsewhere; null for none.</param>
+public sealed class StoredReplicaFile(string path, string? witness = null)
 {
     private readonly AtomicFile file = new(path, "replica");
+    private readonly SequenceWitness? seen = witness is null ? null : new(witness);
 
     /// <exception cref="VolumeFaultException">Damaged: not readable as a state of this version or an older one.</exception>
     /// <returns>null where there is none.</returns>
@@ -62,7 +74,8 @@ public sealed class StoredReplicaFile(string path)
     {
         try
         {
-            if (file.Read() is not { } content)
+            // Gone altogether is no roll back: whoever expects a replica here says so in Prepare, and a new one starts with nothing.
+            if (!file.Exists || file.Read(seen?.Read() ?? 0) is not { } content)
             {
                 return null;
             }
@@ -80,9 +93,19 @@ public sealed class StoredReplicaFile(string path)
         }
     }
 
+    /// <summary>The first state of a new replica.</summary>
+    public void Begin(StoredReplica state)
+    {
+        seen?.Forget();
+        Write(state);
+    }
+
     /// <summary>Durable when it returns.</summary>
-    public void Write(StoredReplica state) =>
-        file.Write(JsonSerializer.SerializeToUtf8Bytes(state, StoredReplicaJson.Default.StoredReplica));
+    public void Write(StoredReplica state)
+    {
+        long sequence = file.Write(JsonSerializer.SerializeToUtf8Bytes(state, StoredReplicaJson.Default.StoredReplica));
+        seen?.Note(sequence);
+    }
 
     private static StoredReplica Checked(string path, StoredReplica state)
     {

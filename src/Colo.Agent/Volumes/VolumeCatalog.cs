@@ -156,7 +156,7 @@ public sealed class VolumeCatalog(
         {
             foreach (string replica in Directory.Exists(directory) ? Directory.EnumerateDirectories(directory) : [])
             {
-                if (File.Exists(Path.Combine(replica, ReplicaPaths.StateFileName)))
+                if (ReplicaPaths.IsReplica(replica))
                 {
                     yield return (pool, Path.GetFileName(replica));
                 }

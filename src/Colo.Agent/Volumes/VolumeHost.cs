@@ -25,7 +25,7 @@ public sealed class VolumeHost
     {
         (this.parts, this.uid, this.pool) = (parts, uid, pool);
         paths = new ReplicaPaths(parts.Options, pool, uid);
-        memory = new ReplicaMemory(paths.State);
+        memory = new ReplicaMemory(paths.State, paths.Witness);
         replica = new OpenReplica(parts, uid, paths, memory, BecameStale);
         log = parts.Logs.CreateLogger<VolumeHost>();
     }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Colo.Api;
 using Colo.Control;
@@ -13,7 +14,7 @@ public sealed record LocalVolume(string Uid, ReplicatedVolume Manifest, VolumeIn
     public string Name => Manifest.Metadata.Name;
 }
 
-/// <summary>What must survive the control loop. Written whole, by rename.</summary>
+/// <summary>What must survive the control loop, and a power cut. Written whole, by rename of what is on disk already.</summary>
 public sealed record LocalState(IReadOnlyList<LocalAgent> Agents, IReadOnlyList<LocalVolume> Volumes, bool RestartAgents)
 {
     public IEnumerable<string> Nodes => Agents.Select(a => a.Node);
@@ -45,7 +46,12 @@ public sealed record LocalState(IReadOnlyList<LocalAgent> Agents, IReadOnlyList<
     public void Save(LocalLayout layout)
     {
         string temporary = layout.State + ".new";
-        File.WriteAllText(temporary, VolumeDocument.ToJson(this) + "\n");
+        using FileStream file = new(temporary, FileMode.Create, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        file.Write(Encoding.UTF8.GetBytes(VolumeDocument.ToJson(this) + "\n"));
+        file.Flush(flushToDisk: true);
         File.Move(temporary, layout.State, overwrite: true);
+
+        // As with a record: the rename changed this inode too, and goes to disk with it.
+        file.Flush(flushToDisk: true);
     }
 }

@@ -52,6 +52,18 @@ internal struct StatxBuffer
     [FieldOffset(48)]
     public ulong Blocks512;
 
+    [FieldOffset(80)]
+    public long BornSeconds;
+
+    [FieldOffset(88)]
+    public uint BornNanoseconds;
+
+    [FieldOffset(112)]
+    public long ChangedSeconds;
+
+    [FieldOffset(120)]
+    public uint ChangedNanoseconds;
+
     [FieldOffset(128)]
     public uint RdevMajor;
 

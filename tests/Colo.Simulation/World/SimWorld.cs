@@ -20,6 +20,7 @@ internal sealed class SimWorld : IDisposable
     private readonly List<SimProcess> processes = [];
     private readonly Dictionary<string, int> lives = new(StringComparer.Ordinal);
     private Dice? mutantDice;
+    private long contents;
     private int generations;
     private int values;
     private bool isOver;
@@ -116,6 +117,9 @@ internal sealed class SimWorld : IDisposable
     public Dice MutantDice => mutantDice ??= NewDice("mutant");
 
     public string NewGeneration() => $"g{++generations}";
+
+    /// <summary>Of contents; of the seed, so that a trace is the same each time.</summary>
+    public Replication.GenerationId NextContent() => new(new Guid(0, 0, 0, BitConverter.GetBytes(++contents)));
 
     public int NextValue() => ++values;
 
