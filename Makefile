@@ -2,8 +2,7 @@
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
 # FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
-# SCALE='--volumes 200 --nodes 20', POINTS=2000 (power cuts of each recording).
-
+# SCALE='--volumes 200 --nodes 20', POINTS=2000 (power cuts of each recording),
 # SEEDS=1000 (of simulate), SEED_FIRST=1,
 # FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
 

@@ -79,6 +79,13 @@ internal sealed class Run
                 return;
             }
 
+            if (world.Operator!.Situation is VolumeSituation.Promoting or VolumeSituation.PrimaryLost
+                && world.Operator.Message.Contains("no longer holds its last checkpoint", StringComparison.Ordinal))
+            {
+                world.TakeLatestWrite();
+                await watcher.Time.DelayAsync(TimeSpan.FromSeconds(1));
+            }
+
             if (world.Engine.Elapsed > limit)
             {
                 world.Violated(new("liveness", $"{Recovery.TotalSeconds} s after the last fault the volume is {world.Operator!.Situation}: {world.Arbiter.Record}"));

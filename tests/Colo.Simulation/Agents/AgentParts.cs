@@ -31,7 +31,7 @@ internal sealed record AgentParts(SimProcess Process, Machine Machine, SimWorld 
 
     public IVolumeRecordStore Records { get; } = RecordsOf(Process, Machine, World);
 
-    public IArbiter Arbiter => Mutant.Wrap(new RecordArbiter(Records, SimWorld.Uid, NullLogger.Instance), this);
+    public IArbiter Arbiter => Mutant.Wrap(new RecordArbiter(Records, SimWorld.Uid, NullLogger.Instance, () => Machine.State?.HighestTerm ?? 0), this);
 
     public IBlockDevice OpenDisk(Role role) => Mutant.Wrap(new SimDisk(Process, Machine.Medium!, Machine.Disk, World.DiskDice(Machine)), role, this);
 

@@ -1,6 +1,7 @@
 using Colo.Agent.Volumes;
 using Colo.Blocks;
 using Colo.Nbd.Client;
+using Colo.Nbd.Wire;
 using Colo.Replication;
 using Colo.Simulation.World;
 
@@ -12,10 +13,13 @@ internal sealed class SimLink : ForwardingBlockDevice, IReplicationLink
     private readonly NbdClientDevice device;
     private readonly TaskCompletionSource<string> lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private SimLink(NbdClientDevice device, string peerNode)
+    private readonly Func<CancellationToken, Task<NbdClientDevice>> toLineage;
+    private LineageReport? lineage;
+
+    private SimLink(NbdClientDevice device, string peerNode, Func<CancellationToken, Task<NbdClientDevice>> toLineage)
         : base(device)
     {
-        (this.device, PeerNode) = (device, peerNode);
+        (this.device, PeerNode, this.toLineage) = (device, peerNode, toLineage);
         device.StateChanged += (_, change) => Watch(change.To);
         Watch(device.State);
     }
@@ -31,22 +35,60 @@ internal sealed class SimLink : ForwardingBlockDevice, IReplicationLink
 
     public static async Task<SimLink> ConnectAsync(AgentParts parts, PeerSpec peer, string uid, long term, CancellationToken token)
     {
-        NbdClientDevice device = await NbdClient.ConnectAsync(
-            new NbdClientOptions
-            {
-                Endpoint = NbdEndpoint.Tcp(peer.Node, exportName: ReplicationExports.NameOf(uid, term)),
-                Dial = endpoint => parts.Network.Dial(parts.Process, parts.Node, endpoint.Host!, SimAgent.ReplicationPort),
-                MaxInFlight = 320,
-                ReceiveBufferBytes = 64 << 10,
-                RequestCheckpoint = parts.Profile.CarriesCheckpoints,
-                TimeProvider = parts.Process.Time,
-                Threads = parts.Process.Threads,
-            },
-            token);
-        return new(device, peer.Node);
+        string export = ReplicationExports.NameOf(uid, term);
+        NbdClientDevice device = await ConnectAsync(parts, peer, export, token);
+        return new(device, peer.Node, limit => ConnectAsync(parts, peer, LineageExport.NameOf(export), limit));
+    }
+
+    public async ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token)
+    {
+        if (lineage is not null)
+        {
+            return lineage;
+        }
+
+        try
+        {
+            await using NbdClientDevice shown = await toLineage(token);
+            return lineage = await LineageExport.ReadReportAsync(shown, LengthBytes);
+        }
+        catch (NbdClientException e) when (e.Refusal == NbdOptionReply.ErrorUnknown)
+        {
+            return null;
+        }
+        catch (NbdClientException e)
+        {
+            throw new ReplicationException(ReplicationFault.Failed, $"the lineage of {PeerNode} cannot be read: {e.Message}", inner: e);
+        }
+    }
+
+    public async ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token)
+    {
+        try
+        {
+            await using NbdClientDevice told = await toLineage(token);
+            await LineageExport.AnnounceAsync(told, announcement);
+        }
+        catch (NbdClientException e)
+        {
+            throw new ReplicationException(ReplicationFault.Failed, $"{PeerNode} cannot be told what it is to be: {e.Message}", inner: e);
+        }
     }
 
     public ValueTask<BlockStatus> CheckpointAsync(long epoch) => device.CheckpointAsync(epoch);
+
+    private static Task<NbdClientDevice> ConnectAsync(AgentParts parts, PeerSpec peer, string export, CancellationToken token) => NbdClient.ConnectAsync(
+        new NbdClientOptions
+        {
+            Endpoint = NbdEndpoint.Tcp(peer.Node, exportName: export),
+            Dial = endpoint => parts.Network.Dial(parts.Process, parts.Node, endpoint.Host!, SimAgent.ReplicationPort),
+            MaxInFlight = 320,
+            ReceiveBufferBytes = 64 << 10,
+            RequestCheckpoint = parts.Profile.CarriesCheckpoints,
+            TimeProvider = parts.Process.Time,
+            Threads = parts.Process.Threads,
+        },
+        token);
 
     private void Watch(NbdClientState state)
     {
@@ -65,6 +107,10 @@ internal sealed class SimCallLink(SimLink link, Func<ValueTask<BlockStatus>> che
     public bool CarriesCheckpoints => false;
 
     public Task<string> Lost => link.Lost;
+
+    public ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token) => link.ReadLineageAsync(token);
+
+    public ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token) => link.AnnounceAsync(announcement, token);
 
     public ValueTask<BlockStatus> CheckpointAsync(long epoch) => checkpoint();
 }

@@ -37,7 +37,7 @@ internal static class SimMapping
         e.Fault switch
         {
             Rep.ReplicationFault.StaleTerm or Rep.ReplicationFault.Superseded => VolumeFaultKind.StaleTerm,
-            Rep.ReplicationFault.WrongState or Rep.ReplicationFault.Mismatch => VolumeFaultKind.Precondition,
+            Rep.ReplicationFault.WrongState or Rep.ReplicationFault.Mismatch or Rep.ReplicationFault.Unrelated or Rep.ReplicationFault.NeedsResync => VolumeFaultKind.Precondition,
             Rep.ReplicationFault.Arbiter => VolumeFaultKind.Unavailable,
             _ => VolumeFaultKind.Failed,
         },

@@ -39,7 +39,7 @@ internal sealed class SimPrimary
 
     public PrimaryReplica Replica => replica;
 
-    public static async Task<SimPrimary> OpenAsync(AgentParts parts, SimMemory memory, SimBase below, bool mayHaveInFlight)
+    public static async Task<SimPrimary> OpenAsync(AgentParts parts, SimMemory memory, SimBase below, ReplicaLineage? lineage, bool mayHaveInFlight)
     {
         ReplicaSpec spec = memory.Current.Spec;
         SimNews news = parts.News("primary");
@@ -59,7 +59,8 @@ internal sealed class SimPrimary
             parts.Arbiter,
             parts.Mutant.Wrap(memory, parts),
             parts.Process.Time,
-            news);
+            news,
+            lineage);
         SimGuestExport guest = new(parts, new NbdExport(spec.Uid, parts.Mutant.WrapGuest(replica, parts)));
         SimPrimary service = new(parts, memory, news, replica, guest, below, mayHaveInFlight);
         service.reattaching = service.ReattachAsync();
@@ -71,7 +72,12 @@ internal sealed class SimPrimary
         try
         {
             SimLink connected = await SimLink.ConnectAsync(parts, peer, uid, term.Value, token);
-            await AttachAsync(connected, peer, ModeFor(connected, asked), token);
+            await AttachAsync(connected, peer, asked, isRejoin: false, token);
+        }
+        catch (VolumeFaultException e)
+        {
+            linkFailure = e.Message;
+            throw;
         }
         catch (NbdClientException e)
         {
@@ -144,13 +150,13 @@ internal sealed class SimPrimary
         return drained && flushed;
     }
 
-    private async Task AttachAsync(SimLink connected, PeerSpec peer, Rep.ResyncMode mode, CancellationToken token)
+    private async Task AttachAsync(SimLink connected, PeerSpec peer, AgentApi.ResyncMode asked, bool isRejoin, CancellationToken token)
     {
-        parts.Coverage.Count($"event:attach {mode}");
         IReplicationLink handed = parts.Mutant.Wrap(
             connected.CarriesCheckpoints ? connected : new SimCallLink(connected, () => CheckpointByCallAsync(peer)), parts);
         await SimMapping.Calling(async () =>
         {
+            Rep.ResyncMode mode = await ModeForAsync(connected, asked, isRejoin, token);
             if (replica.State == Rep.ReplicationState.None)
             {
                 await replica.StartAsync(term, handed, mode, token);
@@ -161,6 +167,7 @@ internal sealed class SimPrimary
             }
         });
         (link, linkFailure) = (connected, "");
+        parts.Coverage.Count($"event:attach {replica.AttachedMode}");
         memory.Update(known => known with { PeerGeneration = connected.PeerGeneration });
     }
 
@@ -179,7 +186,25 @@ internal sealed class SimPrimary
         }
     }
 
-    private Rep.ResyncMode ModeFor(SimLink connected, AgentApi.ResyncMode asked)
+    private async Task<Rep.ResyncMode> ModeForAsync(SimLink connected, AgentApi.ResyncMode asked, bool isRejoin, CancellationToken token)
+    {
+        try
+        {
+            bool hasLineage = asked == AgentApi.ResyncMode.Unspecified
+                && await connected.ReadLineageAsync(token) is { Record: var record } && (!record.Current.IsNone || record.History.Count > 0);
+            Rep.ResyncMode mode = hasLineage ? isRejoin ? Rep.ResyncMode.Rejoin : Rep.ResyncMode.Auto : ModeWithoutLineage(connected, asked);
+            return mode != Rep.ResyncMode.Full || !isRejoin
+                ? mode
+                : throw new ReplicationException(ReplicationFault.NeedsResync, "its copy has lost writes since; it needs a full copy");
+        }
+        catch (ReplicationException)
+        {
+            await connected.DisposeAsync();
+            throw;
+        }
+    }
+
+    private Rep.ResyncMode ModeWithoutLineage(SimLink connected, AgentApi.ResyncMode asked)
     {
         bool isInSync = replica.Record is { SecondaryState: Rep.SecondaryState.InSync } record && record.Secondary == connected.PeerNode
             && connected.PeerGeneration.Length > 0 && connected.PeerGeneration == memory.Current.PeerGeneration;
@@ -219,16 +244,13 @@ internal sealed class SimPrimary
         try
         {
             SimLink connected = await SimLink.ConnectAsync(parts, peer, uid, term.Value, closing.Token);
-            Rep.ResyncMode mode = ModeFor(connected, AgentApi.ResyncMode.Unspecified);
-            if (mode == Rep.ResyncMode.Full)
-            {
-                await connected.DisposeAsync();
-                linkFailure = "its copy has lost writes since; it needs a full copy";
-                await replica.DetachSecondaryAsync(term, closing.Token);
-                return true;
-            }
-
-            await AttachAsync(connected, peer, mode, closing.Token);
+            await AttachAsync(connected, peer, AgentApi.ResyncMode.Unspecified, isRejoin: true, closing.Token);
+            return true;
+        }
+        catch (VolumeFaultException e) when (e.InnerException is ReplicationException { Fault: ReplicationFault.NeedsResync or ReplicationFault.Unrelated })
+        {
+            linkFailure = e.Message;
+            await replica.DetachSecondaryAsync(term, closing.Token);
             return true;
         }
         catch (Exception e) when (e is NbdClientException or VolumeFaultException)

@@ -10,6 +10,8 @@ namespace Colo.Simulation.Agents;
 /// <summary>As the agent's OpenReplica: what is open of the replica of this node, and how it is made, opened, promoted and closed.</summary>
 internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory memory, Action<SimSecondary> becameStale)
 {
+    private ReplicaLineage? lineage;
+
     public SimPrimary? Primary { get; private set; }
 
     public SimSecondary? Secondary { get; private set; }
@@ -100,7 +102,7 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
         {
             SimBase below = await Secondary!.PromoteAsync(new(term), SimMapping.ToReplica(spec.RecoveryPoint));
             Secondary = null;
-            Primary = await OpenPrimaryAsync(below, mayHaveInFlight: true);
+            Primary = await OpenPrimaryAsync(below, lineage, mayHaveInFlight: true);
         }
         catch (Exception e) when (IsExpected(e))
         {
@@ -118,6 +120,7 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
             : Secondary is { } target ? await target.CloseAsync()
             : null;
         (Primary, Secondary) = (null, null);
+        await CloseLineageAsync(clean == true);
         if (clean is { } isClean && memory.Known is not null)
         {
             memory.Update(s => s with { Clean = isClean });
@@ -127,7 +130,7 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
     public void DeleteFiles()
     {
         parts.EpochFiles().Clear();
-        parts.Machine.Medium = null;
+        (parts.Machine.Medium, parts.Machine.Lineage) = (null, null);
         memory.Forget();
     }
 
@@ -152,6 +155,7 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
         if (memory.Current is { DiskCreated: false } known)
         {
             parts.Machine.Medium = new Medium(known.Spec.SizeBytes);
+            parts.Machine.Lineage = parts.Profile.KeepsLineage ? new LineageFiles(known.Spec.SizeBytes) : null;
             parts.Machine.HasLostWrites = false;
             memory.Update(s => s with { DiskCreated = true });
         }
@@ -164,26 +168,64 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
             BootId = boot,
             Generation = !s.Clean && s.BootId != boot ? parts.World.NewGeneration() : s.Generation,
         });
+        ReplicaLineage? opened = await OpenLineageAsync();
         if (before.Spec.Role == Role.Secondary)
         {
-            Secondary = await SimSecondary.OpenAsync(parts, memory, exports, becameStale);
+            Secondary = await SimSecondary.OpenAsync(parts, memory, exports, opened, becameStale);
         }
         else
         {
             SimBase below = before.Promoting
-                ? await SimSecondary.ResumePromotionAsync(parts, memory)
+                ? await SimSecondary.ResumePromotionAsync(parts, memory, opened)
                 : SimBase.Disk(parts.OpenDisk(Role.Primary));
-            Primary = await OpenPrimaryAsync(below, mayHaveInFlight: !before.Clean);
+            Primary = await OpenPrimaryAsync(below, opened, mayHaveInFlight: !before.Clean);
         }
 
         parts.Trace.Say($"{parts.Process.Name} opened as {before.Spec.Role} of term {before.Spec.Term}{(before.Promoting ? ", promoting" : "")}");
     }
 
-    private async Task<SimPrimary> OpenPrimaryAsync(SimBase below, bool mayHaveInFlight)
+    private async Task<ReplicaLineage?> OpenLineageAsync()
+    {
+        await CloseLineageAsync(isClean: false);
+        if (parts.Machine.Lineage is not { } files)
+        {
+            return null;
+        }
+
+        StoredReplica known = memory.Current;
+        ReplicaLineage opened = await ReplicaLineage.OpenAsync(
+            parts.Mutant.Wrap(new SimLineageStore(parts.Process, files, parts.Machine.Disk, parts.World.DiskDice(parts.Machine)), parts),
+            known.Spec.SizeBytes,
+            known.Generation,
+            parts.World.NextContent);
+        if (opened.Record.Writes > 0 && (known.LineageWrites is not { } writes || opened.Record.Writes < writes))
+        {
+            await opened.ForgetAsync();
+        }
+
+        memory.Update(s => s with { LineageWrites = opened.Record.Writes });
+        return lineage = opened;
+    }
+
+    private async Task CloseLineageAsync(bool isClean)
     {
         try
         {
-            return await SimPrimary.OpenAsync(parts, memory, below, mayHaveInFlight);
+            await (isClean && lineage is not null ? lineage.CloseCleanAsync() : ValueTask.CompletedTask);
+        }
+        catch (IOException)
+        {
+            // The next process finds the extents hot, and compares them.
+        }
+
+        lineage = null;
+    }
+
+    private async Task<SimPrimary> OpenPrimaryAsync(SimBase below, ReplicaLineage? from, bool mayHaveInFlight)
+    {
+        try
+        {
+            return await SimPrimary.OpenAsync(parts, memory, below, from, mayHaveInFlight);
         }
         catch
         {

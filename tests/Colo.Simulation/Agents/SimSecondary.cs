@@ -21,17 +21,19 @@ internal sealed class SimSecondary
     private readonly Term term;
     private readonly string uid;
     private readonly CancellationTokenSource closing = new();
+    private readonly ReplicaLineage? lineage;
     private NbdExport? export;
+    private NbdExport? shown;
     private int primaries;
     private bool hadPrimary;
     private Task watching = Task.CompletedTask;
 
     private SimSecondary(
         AgentParts parts, SimMemory memory, SimExports exports, SimNews news, IBlockDevice disk, SecondaryReplica replica,
-        Action<SimSecondary> becameStale)
+        ReplicaLineage? lineage, Action<SimSecondary> becameStale)
     {
-        (this.parts, this.memory, this.exports, this.news, this.disk, this.replica, this.becameStale) =
-            (parts, memory, exports, news, disk, replica, becameStale);
+        (this.parts, this.memory, this.exports, this.news, this.disk, this.replica, this.lineage, this.becameStale) =
+            (parts, memory, exports, news, disk, replica, lineage, becameStale);
         uid = memory.Current.Spec.Uid;
         term = new(memory.Current.Spec.Term);
         news.OnCheckpoint = report => parts.World.Checkpoints.Closed(parts.Machine, replica, report);
@@ -45,12 +47,12 @@ internal sealed class SimSecondary
 
     private bool IsConnected => primaries > 0;
 
-    public static async Task<SimSecondary> OpenAsync(AgentParts parts, SimMemory memory, SimExports exports, Action<SimSecondary> becameStale)
+    public static async Task<SimSecondary> OpenAsync(AgentParts parts, SimMemory memory, SimExports exports, ReplicaLineage? lineage, Action<SimSecondary> becameStale)
     {
         IBlockDevice disk = parts.OpenDisk(Role.Secondary);
         SimNews news = parts.News("secondary");
-        SecondaryReplica replica = await OpenReplicaAsync(parts, memory, disk, news);
-        SimSecondary service = new(parts, memory, exports, news, disk, replica, becameStale);
+        SecondaryReplica replica = await OpenReplicaAsync(parts, memory, lineage, disk, news);
+        SimSecondary service = new(parts, memory, exports, news, disk, replica, lineage, becameStale);
         if (replica.State == Rep.ReplicationState.Running)
         {
             service.hadPrimary = true;
@@ -66,7 +68,7 @@ internal sealed class SimSecondary
     }
 
     /// <summary>After a restart in the middle of a promotion: goes on with it.</summary>
-    public static async Task<SimBase> ResumePromotionAsync(AgentParts parts, SimMemory memory)
+    public static async Task<SimBase> ResumePromotionAsync(AgentParts parts, SimMemory memory, ReplicaLineage? lineage)
     {
         ReplicaSpec spec = memory.Current.Spec;
         World.SimEpochStore epochs = parts.EpochFiles();
@@ -87,7 +89,7 @@ internal sealed class SimSecondary
                 throw new VolumeFaultException(
                     VolumeFaultKind.Damaged, "the buffer of an unfinished failover was lost with the machine: the disk is a mixture");
             default:
-                SecondaryReplica replica = await OpenReplicaAsync(parts, memory, disk, parts.News("secondary"));
+                SecondaryReplica replica = await OpenReplicaAsync(parts, memory, lineage, disk, parts.News("secondary"));
                 if (replica.State == Rep.ReplicationState.Running)
                 {
                     await replica.StopAsync(new(spec.Term), failover: true, SimMapping.ToReplica(spec.RecoveryPoint));
@@ -173,7 +175,8 @@ internal sealed class SimSecondary
         return await disk.FlushAsync() == BlockStatus.Ok;
     }
 
-    private static ValueTask<SecondaryReplica> OpenReplicaAsync(AgentParts parts, SimMemory memory, IBlockDevice disk, SimNews news)
+    private static ValueTask<SecondaryReplica> OpenReplicaAsync(
+        AgentParts parts, SimMemory memory, ReplicaLineage? lineage, IBlockDevice disk, SimNews news)
     {
         ReplicaSpec spec = memory.Current.Spec;
         return SecondaryReplica.OpenAsync(
@@ -187,7 +190,8 @@ internal sealed class SimSecondary
             parts.Mutant.Wrap(memory, parts),
             new(spec.Term),
             parts.Process.Time,
-            news);
+            news,
+            lineage);
     }
 
     private void Serve()
@@ -218,6 +222,8 @@ internal sealed class SimSecondary
             uid,
             term.Value,
             export,
+            lineage is null ? null : shown = new NbdExport(
+                LineageExport.NameOf(export.Name), new LineageExport(replica, disk.LengthBytes, reason => parts.Trace.Say($"{parts.Process.Name} refuses: {reason}"))),
             async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null);
     }
 
@@ -277,12 +283,15 @@ internal sealed class SimSecondary
     private async Task StopServingAsync()
     {
         exports.Remove(uid);
-        if (export is { } served)
+        foreach (NbdExport? served in new[] { export, shown })
         {
-            await served.CloseAsync();
-            await served.Device.DisposeAsync();
+            if (served is not null)
+            {
+                await served.CloseAsync();
+                await served.Device.DisposeAsync();
+            }
         }
 
-        export = null;
+        (export, shown) = (null, null);
     }
 }

@@ -32,6 +32,8 @@ internal sealed class SimOperator
 
     public VolumeSituation? Situation { get; private set; }
 
+    public string Message { get; private set; } = "";
+
     /// <summary>What people ask for; outlives the process.</summary>
     public static SimOperator Start(SimWorld world)
     {
@@ -46,6 +48,7 @@ internal sealed class SimOperator
         while (!process.IsDead)
         {
             VolumeIntent intent = world.Intent;
+            volume = volume with { Spec = world.Volume.Spec };
             RoundResult result = await driver.RoundAsync(new RoundRequest(volume, intent), CancellationToken.None);
             volume = volume with { Status = result.Status };
             if (result.Plan is { } plan)
@@ -55,7 +58,7 @@ internal sealed class SimOperator
                     world.Trace.Say($"{process.Name}: {plan.Situation}: {plan.Message}");
                 }
 
-                Situation = plan.Situation;
+                (Situation, Message) = (plan.Situation, plan.Message);
                 world.Coverage.Count($"situation:{plan.Situation}");
             }
 

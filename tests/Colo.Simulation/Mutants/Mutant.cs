@@ -26,6 +26,8 @@ internal class Mutant
 
     public virtual IEpochStore Wrap(IEpochStore epochs, AgentParts parts) => epochs;
 
+    public virtual ILineageStore Wrap(ILineageStore lineage, AgentParts parts) => lineage;
+
     public virtual ITermStore Wrap(ITermStore terms, AgentParts parts) => terms;
 
     /// <summary>The way to the secondary, on the primary's side.</summary>

@@ -46,6 +46,10 @@ internal abstract class WrappedLink(IReplicationLink inner) : WrappedDevice(inne
 
     public string? CheckpointFailure => inner.CheckpointFailure;
 
+    public ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token) => inner.ReadLineageAsync(token);
+
+    public ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token) => inner.AnnounceAsync(announcement, token);
+
     public virtual ValueTask<BlockStatus> CheckpointAsync(long epoch) => inner.CheckpointAsync(epoch);
 }
 

@@ -15,6 +15,8 @@ internal sealed class Machine(string node)
 
     public BufferMemory Buffers { get; } = new();
 
+    public LineageFiles? Lineage { get; set; }
+
     /// <summary>The agent's state file: written as one, durable when the write returns.</summary>
     public StoredReplica? State { get; set; }
 
@@ -40,6 +42,7 @@ internal sealed class Machine(string node)
             HasLostWrites = true;
         }
 
+        Lineage?.LosePower(dice);
         Buffers.LosePower();
     }
 

@@ -12,6 +12,9 @@ internal sealed record Profile
     /// <summary>Agreed on with the peer; false: an older version on one side, or a QEMU.</summary>
     public required bool CarriesCheckpoints { get; init; }
 
+    /// <summary>Generations, activity log and dirty map; false: an older version on one side.</summary>
+    public required bool KeepsLineage { get; init; }
+
     public required TimeSpan CheckpointInterval { get; init; }
 
     public required TimeSpan HeartbeatTimeout { get; init; }
@@ -44,6 +47,7 @@ internal sealed record Profile
             DetachesWhenFull = dice.Chance(0.4),
             GuestPause = dice.Pick([TimeSpan.FromMilliseconds(40), TimeSpan.FromMilliseconds(150), TimeSpan.FromMilliseconds(500)]),
             ResyncChunkBytes = dice.Pick([64 << 10, 256 << 10]),
+            KeepsLineage = dice.Chance(0.75),
             ResyncBytesPerSecond = dice.Chance(0.5) ? 0 : 200 << 10,
         };
     }

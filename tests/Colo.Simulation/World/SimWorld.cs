@@ -20,6 +20,7 @@ internal sealed class SimWorld : IDisposable
     private readonly List<SimProcess> processes = [];
     private readonly Dictionary<string, int> lives = new(StringComparer.Ordinal);
     private Dice? mutantDice;
+    private long contents;
     private int generations;
     private int values;
     private bool isOver;
@@ -83,7 +84,7 @@ internal sealed class SimWorld : IDisposable
 
     public IReadOnlyList<Guest> Guests { get; }
 
-    public ReplicatedVolume Volume { get; }
+    public ReplicatedVolume Volume { get; private set; }
 
     public VolumeIntent Intent { get; set; } = VolumeIntent.None;
 
@@ -116,6 +117,9 @@ internal sealed class SimWorld : IDisposable
     public Dice MutantDice => mutantDice ??= NewDice("mutant");
 
     public string NewGeneration() => $"g{++generations}";
+
+    /// <summary>Of contents; of the seed, so that a trace is the same each time.</summary>
+    public Replication.GenerationId NextContent() => new(new Guid(0, 0, 0, BitConverter.GetBytes(++contents)));
 
     public int NextValue() => ++values;
 
@@ -170,6 +174,14 @@ internal sealed class SimWorld : IDisposable
         {
             process.Kill();
         }
+    }
+
+    /// <summary>The last checkpoint is lost: a person takes the disk as it is.</summary>
+    public void TakeLatestWrite()
+    {
+        Trace.Say("a person asks for the recovery point LatestWrite");
+        Coverage.Count("end:last checkpoint given up");
+        Volume = Volume with { Spec = Volume.Spec with { Failover = Volume.Spec.Failover with { RecoveryPoint = RecoveryPoint.LatestWrite } } };
     }
 
     public void Settle(VolumeIntent judged, IEnumerable<SettledRequest> settled)
