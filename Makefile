@@ -2,8 +2,8 @@
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
 # FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
-# SCALE='--volumes 200 --nodes 20', POINTS=2000 (power cuts of each recording).
-
+# SCALE='--volumes 200 --nodes 20', POINTS=2000 (power cuts of each recording),
+# SEEDS=1000 (of simulate), SEED_FIRST=1,
 # FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
 
 SHELL := /bin/bash
@@ -18,13 +18,15 @@ JOBS ?= 2
 BENCH ?= --quick
 FUZZ_SECONDS ?= 60
 SCALE ?=
+SEEDS ?= 1000
+SEED_FIRST ?= 1
 POINTS ?= 2000
 
 export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz scale powercut manifests crds e2e clean
+.PHONY: help deps build run test bench format fuzz simulate scale powercut manifests crds e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ format: ## Bring the code into the shape that .editorconfig asks for
 fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60)
 	@mkdir -p artifacts/fuzz
 	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/colo-fuzz --seconds $(FUZZ_SECONDS) --out artifacts/fuzz
+
+simulate: build ## Break everything in a simulated world, from seeds; a failing seed is printed and made small (SEEDS=1000)
+	@tests/Colo.Simulation/bin/$(CONFIGURATION)/net10.0/Colo.Simulation --first $(SEED_FIRST) --seeds $(SEEDS) --coverage
 
 scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
 	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)

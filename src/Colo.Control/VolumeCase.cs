@@ -121,6 +121,12 @@ internal sealed record VolumeCase(VolumeSituation Situation, ReplicaView Primary
             return VolumeSituation.SecondaryStopped;
         }
 
+        if (primary is { Stage: ReplicaStage.FailoverFailed, Connected: true })
+        {
+            // A second copy first, then the commit again: the disk that refused it may refuse more.
+            return truth.SecondaryState == SecondaryState.InSync ? VolumeSituation.Promoting : VolumeSituation.Syncing;
+        }
+
         return primary.Stage switch
         {
             ReplicaStage.Syncing => VolumeSituation.Syncing,

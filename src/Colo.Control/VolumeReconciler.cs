@@ -32,6 +32,10 @@ public static class VolumeReconciler
             VolumeSituation.TakingOver => TakeOver(input.Spec, truth, secondary!, at.Verdict, at.Failover),
             VolumeSituation.PrimaryLost => PrimaryLost(input.Spec, truth, primary, secondary, at.Verdict),
             VolumeSituation.PrimarySuspect => Wait(situation, at.Verdict.Reason, at.Verdict.Remaining < Calm ? at.Verdict.Remaining : Calm),
+            VolumeSituation.Promoting when primary.Stage == ReplicaStage.FailoverFailed => Act(situation, $"{primary.Node} commits its buffer again",
+                new VolumeAction.Promote(primary.Node, truth.Term, PromotionPoint(input))),
+            VolumeSituation.Promoting when primary.Stage == ReplicaStage.Prepared && PromotionPoint(input) == RecoveryPoint.LastCheckpoint =>
+                Wait(situation, $"{primary.Node} no longer holds its last checkpoint; with spec.failover.recoveryPoint LatestWrite its disk is taken as it is", Calm),
             VolumeSituation.Promoting => Act(situation, $"{primary.Node} is to serve under term {truth.Term}",
                 [.. Started(primary), new VolumeAction.Promote(primary.Node, truth.Term, PromotionPoint(input))]),
             VolumeSituation.PrimaryUnprepared => PreparePrimary(truth, primary),

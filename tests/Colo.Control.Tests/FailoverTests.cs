@@ -46,6 +46,35 @@ public sealed class FailoverTests
         Given.Plan(Given.Truth(), restarting with { SilentFor = TimeSpan.FromSeconds(30) }, Survivor).Situation.ShouldBe(VolumeSituation.TakingOver);
     }
 
+    [Fact]
+    public void A_recorded_takeover_to_the_last_checkpoint_waits_where_the_checkpoint_was_lost_before_the_promotion()
+    {
+        // The record was swapped, then the new primary's machine lost power and its buffers with it: what its disk holds is no checkpoint.
+        VolumeTruth swapped = Given.Truth().TakenOver();
+        ReplicaView restarted = Given.Secondary(stage: ReplicaStage.Prepared) with { Connected = false };
+        ReplicatedVolumeSpec toCheckpoint = Given.Spec();
+        toCheckpoint = toCheckpoint with { Failover = toCheckpoint.Failover with { RecoveryPoint = RecoveryPoint.LastCheckpoint } };
+
+        VolumePlan plan = Given.Plan(swapped, Given.Silent("node-a", 60), restarted, toCheckpoint);
+        plan.Situation.ShouldBe(VolumeSituation.Promoting);
+        plan.Actions.ShouldBeEmpty();
+        plan.Message.ShouldContain("LatestWrite");
+
+        Given.Plan(swapped, Given.Silent("node-a", 60), restarted).Actions[^1].ShouldBe(new VolumeAction.Promote("node-b", 8, RecoveryPoint.LatestWrite));
+    }
+
+    [Fact]
+    public void A_commit_that_failed_is_tried_again_when_there_is_a_second_copy()
+    {
+        VolumeTruth swapped = Given.Truth().TakenOver() with { SecondaryState = SecondaryState.InSync };
+        ReplicaView failed = new("node-b", TimeSpan.Zero) { Role = ReplicaRole.Primary, Stage = ReplicaStage.FailoverFailed, Term = 8 };
+        ReplicaView second = new("node-a", TimeSpan.Zero) { Role = ReplicaRole.Secondary, Stage = ReplicaStage.Running, Term = 8 };
+
+        Given.Plan(swapped, second, failed).Actions.ShouldAllBe(a => a is VolumeAction.AttachSecondary || a is VolumeAction.StartPrimary);
+        VolumePlan plan = Given.Plan(swapped, second with { Connected = true }, failed with { Connected = true });
+        plan.Actions.ShouldBe([new VolumeAction.Promote("node-b", 8, RecoveryPoint.LatestWrite)]);
+    }
+
     [Theory]
     [InlineData(SecondaryState.Stale)]
     [InlineData(SecondaryState.Syncing)]

@@ -30,6 +30,24 @@ public sealed class SecondaryTests
     }
 
     [Fact]
+    public async Task A_write_that_failed_while_a_disk_is_filled_ends_that_copy_and_not_the_next_one()
+    {
+        await using Pair pair = await OpenAsync();
+        await pair.Secondary.StartAsync(One, filling: true);
+        ReplicationTarget target = pair.Secondary.OpenTarget(One);
+        pair.SecondaryDisk.Fault = (op, _) => op == "write" ? BlockStatus.NoSpace : BlockStatus.Ok;
+        await target.WriteAsync(0, 4096, 0x22, BlockStatus.NoSpace);
+        pair.SecondaryDisk.Fault = null;
+        (await target.CheckpointAsync()).ShouldBe(BlockStatus.IoError);
+
+        // Its primary was told, lost the link, and comes back with a new copy.
+        pair.Secondary.PrimaryConnected();
+        await target.WriteAsync(0, 4096, 0x22);
+        (await target.CheckpointAsync()).ShouldBe(BlockStatus.Ok);
+        pair.Secondary.IsFilling.ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task A_disk_that_is_being_filled_is_not_promoted_and_shows_no_view()
     {
         await using Pair pair = await OpenAsync();

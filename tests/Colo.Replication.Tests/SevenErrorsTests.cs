@@ -34,6 +34,20 @@ public sealed class SevenErrorsTests
     }
 
     [Fact]
+    public async Task Error_1_again_where_only_the_secondary_has_the_content_does_not_bring_back_what_the_guest_no_longer_reads()
+    {
+        await using Pair pair = await RunningAsync(fill: 0x01);
+        pair.PrimaryDisk.Fault = (_, offset) => offset == 4096 ? BlockStatus.IoError : BlockStatus.Ok;
+        await pair.Primary.WriteAsync(4096, 4096, 0x22, BlockStatus.IoError);
+        await pair.Primary.ShouldHoldAsync(4096, 4096, 0x22);
+
+        // The disk reads again, its old content, and refuses a longer write.
+        pair.PrimaryDisk.Fault = (op, _) => op == "write" ? BlockStatus.NoSpace : BlockStatus.Ok;
+        await pair.Primary.WriteAsync(4096, 8192, 0x33, BlockStatus.NoSpace);
+        await pair.Primary.ShouldHoldAsync(4096, 4096, 0x33);
+    }
+
+    [Fact]
     public async Task A_local_read_error_is_answered_by_the_secondary_and_reported()
     {
         await using Pair pair = await RunningAsync(fill: 0x01);

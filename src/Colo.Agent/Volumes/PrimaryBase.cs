@@ -44,14 +44,17 @@ public sealed class PrimaryBase : IAsyncDisposable
         _ => null,
     };
 
-    /// <summary>Commits again where a commit failed; otherwise does nothing.</summary>
-    public async Task RetryAsync(ReplicaMemory memory, ILogger log)
+    /// <summary>Commits again where a commit failed; otherwise does nothing, and says so by false.</summary>
+    public async Task<bool> RetryAsync(ReplicaMemory memory, ILogger log)
     {
-        if (promoted is { State: ReplicationState.FailoverFailed } replica)
+        if (promoted is not { State: ReplicationState.FailoverFailed } replica)
         {
-            await replica.StopAsync(term, failover: true, recoveryPoint);
-            Committing = RememberAsync(memory, log);
+            return false;
         }
+
+        await replica.StopAsync(term, failover: true, recoveryPoint);
+        Committing = RememberAsync(memory, log);
+        return true;
     }
 
     public async ValueTask DisposeAsync()

@@ -153,12 +153,13 @@ public sealed class PrimaryService
         }
     }
 
-    /// <summary>Failover: goes on alone (and commits a promotion's buffer again where that failed). Otherwise a last checkpoint first.</summary>
+    /// <summary>Failover: goes on alone; or commits a promotion's buffer again, and nothing else, where that failed. Otherwise a last checkpoint first.</summary>
     public Task StopAsync(bool failover, CancellationToken token) => Calling(async () =>
     {
-        if (failover)
+        if (failover && await below.RetryAsync(memory, log))
         {
-            await below.RetryAsync(memory, log);
+            // A secondary that was attached meanwhile stays so.
+            return;
         }
 
         if (replica.State != ReplicationState.None)

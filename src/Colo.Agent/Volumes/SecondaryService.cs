@@ -288,7 +288,10 @@ public sealed class SecondaryService
             Connected = _ =>
             {
                 hadPrimary = true;
-                Interlocked.Increment(ref primaries);
+                if (Interlocked.Increment(ref primaries) == 1)
+                {
+                    replica.PrimaryConnected();
+                }
             },
             Disconnected = _ =>
             {

@@ -7,14 +7,14 @@ using Colo.Nbd.Wire;
 namespace Colo.Nbd.Client;
 
 /// <summary>
-/// One socket, perhaps inside TLS. Sends never block unless asked to; receives look for a moment, then sleep.
+/// One socket (or a stream that was handed in), perhaps inside TLS. Sends never block unless asked to; receives look for a moment, then sleep.
 /// </summary>
 /// <remarks>
 /// The socket is non-blocking and is waited for with poll(2), never with .NET's asynchronous calls: those put it under the
 /// runtime's epoll thread, which would wake for every packet beside our own thread. One thread receives, one at a time sends.
 /// Dispose only after both have ended; <see cref="Abort"/> is what makes them end.
 /// </remarks>
-internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
+internal sealed class ClientTransport(NbdClientOptions options) : IDisposable
 {
     /// <summary>Plain bytes encrypted at a time: bounds the ciphertext that waits for a peer who does not read.</summary>
     private const int TlsPieceBytes = 128 << 10;
@@ -25,8 +25,9 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     private static readonly TimeSpan ConnectSlice = TimeSpan.FromMilliseconds(20);
 
     private readonly object abortGate = new();
-    private AdaptivePoll poll = new(busyPoll);
+    private AdaptivePoll poll = new(options.BusyPoll);
     private Socket? socket;
+    private Stream? dialled;
     private SslStream? tls;
     private TlsWire? wire;
     private volatile bool aborted;
@@ -35,6 +36,18 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
 
     public void Connect(NbdEndpoint endpoint)
     {
+        if (options.Dial is { } dial)
+        {
+            dialled = dial(endpoint);
+            if (aborted)
+            {
+                dialled.Dispose();
+                throw new IOException($"connecting to {endpoint} was given up");
+            }
+
+            return;
+        }
+
         if (endpoint.UnixPath is not null)
         {
             ConnectTo(new UnixDomainSocketEndPoint(endpoint.UnixPath), AddressFamily.Unix, ProtocolType.Unspecified);
@@ -57,25 +70,25 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
         }
     }
 
-    public void StartTls(NbdTlsClientOptions options, string defaultServerName)
+    public void StartTls(NbdTlsClientOptions tlsOptions, string defaultServerName)
     {
         wire = new TlsWire(this);
         tls = new SslStream(wire, leaveInnerStreamOpen: false);
         SslClientAuthenticationOptions authentication = new()
         {
-            TargetHost = options.ServerName ?? defaultServerName,
+            TargetHost = tlsOptions.ServerName ?? defaultServerName,
             CertificateChainPolicy = new X509ChainPolicy
             {
                 TrustMode = X509ChainTrustMode.CustomRootTrust,
                 RevocationMode = X509RevocationMode.NoCheck,
                 DisableCertificateDownloads = true,
             },
-            ClientCertificateContext = options.ClientCertificate is null
+            ClientCertificateContext = tlsOptions.ClientCertificate is null
                 ? null
-                : SslStreamCertificateContext.Create(options.ClientCertificate, options.Intermediates, offline: true),
+                : SslStreamCertificateContext.Create(tlsOptions.ClientCertificate, tlsOptions.Intermediates, offline: true),
         };
-        authentication.CertificateChainPolicy.CustomTrustStore.AddRange(options.TrustedAuthorities);
-        if (!options.VerifyServerName)
+        authentication.CertificateChainPolicy.CustomTrustStore.AddRange(tlsOptions.TrustedAuthorities);
+        if (!tlsOptions.VerifyServerName)
         {
             authentication.RemoteCertificateValidationCallback =
                 static (_, _, _, errors) => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
@@ -147,7 +160,7 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
 
     public void WaitUntilWritable()
     {
-        while (!socket!.Poll(PollSlice, SelectMode.SelectWrite) && !aborted)
+        while (dialled is null && !socket!.Poll(PollSlice, SelectMode.SelectWrite) && !aborted)
         {
         }
     }
@@ -165,6 +178,7 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
         }
 
         Shutdown(SocketShutdown.Both);
+        dialled?.Dispose();
     }
 
     public void Dispose()
@@ -258,6 +272,11 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     /// <summary>Past TLS, for <see cref="TlsWire"/>.</summary>
     public int ReceiveRaw(Span<byte> destination)
     {
+        if (dialled is not null)
+        {
+            return dialled.Read(destination);
+        }
+
         while (true)
         {
             int received = socket!.Receive(destination, SocketFlags.None, out SocketError error);
@@ -284,6 +303,12 @@ internal sealed class ClientTransport(TimeSpan busyPoll) : IDisposable
     /// <summary>Past TLS, for <see cref="TlsWire"/>.</summary>
     public int TrySendRaw(ReadOnlySpan<byte> source)
     {
+        if (dialled is not null)
+        {
+            dialled.Write(source);
+            return source.Length;
+        }
+
         while (true)
         {
             int sent = socket!.Send(source, SocketFlags.None, out SocketError error);

@@ -42,8 +42,7 @@ internal sealed class ConnectionLoop : IAsyncDisposable
     public async Task<NbdExportInfo> StartAsync(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        Thread thread = new(() => Run(cancellationToken)) { IsBackground = true, Name = "nbd-client " + options.Endpoint };
-        thread.Start();
+        options.Threads.Start("nbd-client " + options.Endpoint, () => Run(cancellationToken));
         try
         {
             return await opened.Task;
@@ -68,7 +67,7 @@ internal sealed class ConnectionLoop : IAsyncDisposable
         await lifetime.CancelAsync();
         try
         {
-            await finished.Task.WaitAsync(CloseGrace);
+            await finished.Task.WaitAsync(CloseGrace, options.TimeProvider);
         }
         catch (TimeoutException)
         {
@@ -167,7 +166,7 @@ internal sealed class ConnectionLoop : IAsyncDisposable
 
     private NbdExportInfo Open(CancellationToken cancellationToken)
     {
-        ClientTransport fresh = new(options.BusyPoll);
+        ClientTransport fresh = new(options);
         Volatile.Write(ref transport, fresh);
         using HandshakeDeadline deadline = new(fresh, options, cancellationToken);
         return deadline.Run(() => ClientHandshake.Begin(fresh, options).Go());

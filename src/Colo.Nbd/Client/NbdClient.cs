@@ -31,7 +31,7 @@ public static class NbdClient
         return await Task.Factory.StartNew(
             () =>
             {
-                using ClientTransport transport = new(options.BusyPoll);
+                using ClientTransport transport = new(options);
                 using HandshakeDeadline deadline = new(transport, options, cancellationToken);
                 return deadline.Run(() =>
                 {

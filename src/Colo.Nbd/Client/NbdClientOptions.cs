@@ -57,6 +57,12 @@ public sealed record NbdClientOptions
 
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
+    /// <summary>Makes the connection, in place of a socket. Its stream is read by one thread and written by one at a time; disposing it, from
+    /// any thread, ends a read that waits. An IOException: nobody is there.</summary>
+    public Func<NbdEndpoint, Stream>? Dial { get; init; }
+
+    internal ConnectionThreads Threads { get; init; } = ConnectionThreads.System;
+
     internal void Validate()
     {
         ArgumentNullException.ThrowIfNull(Endpoint);

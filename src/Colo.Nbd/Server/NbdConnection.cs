@@ -60,7 +60,7 @@ internal sealed class NbdConnection
     /// <summary>Ends when the thread has ended: no request of this connection is with the device any more. Never faults.</summary>
     public Task Finished => finished.Task;
 
-    public void Start() => new Thread(Run) { IsBackground = true, Name = $"nbd-{Id}" }.Start();
+    public void Start() => options.Threads.Start($"nbd-{Id}", Run);
 
     /// <summary>Ends the connection now; what the device still works on is waited for by the thread, not by the caller.</summary>
     public void Abort()

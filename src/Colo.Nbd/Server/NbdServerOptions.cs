@@ -37,6 +37,9 @@ public sealed record NbdServerOptions
     /// stays in one buffer.</summary>
     public int ReceiveBufferBytes { get; init; } = (1 << 20) + (64 << 10);
 
+    /// <summary>Of the connections; the accepting ones are always the system's.</summary>
+    internal ConnectionThreads Threads { get; init; } = ConnectionThreads.System;
+
     internal void Validate()
     {
         Require(HandshakeTimeout > TimeSpan.Zero, nameof(HandshakeTimeout), "more than zero");

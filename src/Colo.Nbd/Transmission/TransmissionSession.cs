@@ -39,6 +39,7 @@ internal sealed class TransmissionSession
     private readonly bool extended;
     private readonly int maxRequests;
     private readonly long maxBytes;
+    private readonly ConnectionThreads threads;
     private readonly object gate = new();
     private readonly Stack<PendingRequest> idlePending = new();
     private ulong drainBytes;
@@ -63,6 +64,7 @@ internal sealed class TransmissionSession
         readHeaderBytes = ReplyEncoding.ReadHeaderBytes(negotiated.Format);
         maxRequests = options.MaxRequestsInFlight;
         maxBytes = options.MaxBytesInFlight;
+        threads = options.Threads;
         window = new ReceiveWindow(options.ReceiveBufferBytes, maxBytes);
         replies.Drained = Signal;
     }
@@ -133,7 +135,7 @@ internal sealed class TransmissionSession
             Interlocked.MemoryBarrier();
             while (!closed && IsBlocked())
             {
-                Monitor.Wait(gate);
+                threads.Wait(gate);
             }
 
             waiting = false;
@@ -149,7 +151,7 @@ internal sealed class TransmissionSession
             Interlocked.MemoryBarrier();
             while (Volatile.Read(ref pending) > 0)
             {
-                Monitor.Wait(gate);
+                threads.Wait(gate);
             }
 
             waiting = false;
@@ -191,7 +193,7 @@ internal sealed class TransmissionSession
         {
             lock (gate)
             {
-                Monitor.PulseAll(gate);
+                threads.PulseAll(gate);
             }
         }
     }

@@ -79,6 +79,13 @@ internal sealed class QuorumJudge(Quorum quorum, ServeSwitch serve, ErrorLatch e
         for (long offset = range.Offset; offset < range.End; offset += PieceBytes)
         {
             BlockRange piece = BlockRange.FromTo(offset, Math.Min(offset + PieceBytes, range.End));
+            if (divergence.LocalFailed is { } onlyRemote && onlyRemote.IsAnySet(piece))
+            {
+                // What the local disk holds here is older than what the guest may have read of the secondary: it must not come back.
+                divergence.MarkLocalFailed(piece);
+                continue;
+            }
+
             using PooledBuffer buffer = await BufferPool.Shared.RentAsync((int)piece.Length, CancellationToken.None);
             if (await quorum.Local.ReadAsync(offset, buffer.Memory) != BlockStatus.Ok)
             {

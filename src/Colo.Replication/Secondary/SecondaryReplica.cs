@@ -145,6 +145,16 @@ public sealed class SecondaryReplica : IAsyncDisposable
         }
     }
 
+    /// <summary>A primary has connected, and it is the only one. What failed of an earlier one's copy was answered so, and this one copies it
+    /// anew; without this the copy could never be completed again.</summary>
+    public void PrimaryConnected()
+    {
+        if (stack.IsFilling)
+        {
+            stack.ForgetForwardFailure();
+        }
+    }
+
     /// <summary>Drops both buffers at once: what the VM sees is now the secondary disk. Every forward called before belongs to the epoch
     /// that this closes, every one called after to the next.</summary>
     /// <exception cref="ReplicationException"><see cref="ReplicationFault.CheckpointFailed"/>: a write of the epoch was not applied, or
