@@ -1,10 +1,8 @@
 # The one list of commands. `make` or `make help` shows it.
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
-# FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
-# SCALE='--volumes 200 --nodes 20', POINTS=2000 (power cuts of each recording),
-# SEEDS=1000 (of simulate), SEED_FIRST=1,
-# FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
+# FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60, SCENARIO='*Drain*' (of e2e),
+# SCALE='--volumes 200 --nodes 20', SEEDS=1000 SEED_FIRST=1 (of simulate), POINTS=2000 (power cuts of each recording).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
