@@ -66,7 +66,7 @@ scale: build ## 2,000 volumes on 200 simulated nodes against a real API server a
 
 powercut: build ## Cut the power of two recorded agents at flushes and between, and recover (POINTS=2000 a recording)
 	@COLO_POWERCUT_POINTS=$(POINTS) tests/Colo.PowerCut.Tests/bin/$(CONFIGURATION)/net10.0/Colo.PowerCut.Tests -noColor -noLogo \
-		-showLiveOutput -method '*Whatever*'
+		-showLiveOutput -class '*PowerCutTests'
 
 manifests: ## Write what is derived: the chart's copy of the CRD, config/ from the chart
 	@eng/manifests.sh
