@@ -78,6 +78,29 @@ public sealed class IdentityTests : IDisposable
     }
 
     [Fact]
+    public async Task QEMU_opens_its_disk_with_the_certificate_that_the_script_makes()
+    {
+        string scripts = Path.Combine(Testing.Local.Built.Repository, "config", "tls");
+        string folder = directory.File("ca");
+        await Tool.RunAsync(Path.Combine(scripts, "make-secrets.sh"), folder);
+        foreach ((string name, string into) in new[] { (NodeA, "node"), ("v.test.colo-guest", "mine"), ("w.test.colo-guest", "other") })
+        {
+            (await Tool.RunAsync(Path.Combine(scripts, "make-certificate.sh"), folder, name, directory.File(into))).EnsureSuccess();
+        }
+
+        string listen = $"127.0.0.1:{AgentUnderTest.FreePort()}";
+        await using AgentUnderTest a = await AgentUnderTest.StartAsync(
+            "a", directory.Path, Arbiter, "--tls-directory", directory.File("node"), "--tls-node-names-required", "true", "--guest-listen", listen);
+        await PrepareAsync(a, "v");
+        (await QemuAsync("mine")).EnsureSuccess().ShouldContain("16777216 bytes");
+        (await QemuAsync("other")).Error.ShouldContain("needed is colo-guest or v.test.colo-guest");
+
+        Task<ToolResult> QemuAsync(string who) => Tool.RunAsync(
+            "qemu-img", "info", "--object", $"tls-creds-x509,id=t,endpoint=client,dir={directory.File(who)}", "--image-opts",
+            $"driver=nbd,host=127.0.0.1,port={listen.Split(':')[1]},export=v,tls-creds=t,tls-hostname={NodeA}");
+    }
+
+    [Fact]
     public async Task Guests_over_TCP_without_TLS_are_a_choice_that_is_spelled_out()
     {
         string listen = $"127.0.0.1:{AgentUnderTest.FreePort()}";
