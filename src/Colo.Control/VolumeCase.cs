@@ -101,12 +101,13 @@ internal sealed record VolumeCase(VolumeSituation Situation, ReplicaView Primary
 
     private static VolumeSituation LocateSecondary(VolumeTruth truth, ReplicaView primary, ReplicaView? secondary)
     {
-        if (secondary is not { Answers: true } || secondary.Stage == ReplicaStage.Faulted || secondary.PoolFailingFor is not null)
+        if (secondary is not { Answers: true } || secondary.PoolFailingFor is not null)
         {
             return VolumeSituation.SecondaryLost;
         }
 
-        if (!secondary.IsSecondaryOf(truth.Term) || secondary.Stage is ReplicaStage.Absent or ReplicaStage.Fenced or ReplicaStage.Done)
+        // One that is faulted is opened again: the fault may have been of the moment.
+        if (!secondary.IsSecondaryOf(truth.Term) || secondary.Stage is ReplicaStage.Faulted or ReplicaStage.Absent or ReplicaStage.Fenced or ReplicaStage.Done)
         {
             return VolumeSituation.SecondaryUnprepared;
         }

@@ -152,9 +152,12 @@ public static class VolumeReconciler
     private static VolumePlan PrepareSecondary(VolumeTruth truth, ReplicaView primary, ReplicaView secondary)
     {
         VolumeAction prepare = new VolumeAction.PrepareSecondary(secondary.Node, truth.Term, primary.Node);
+        string message = secondary.Stage == ReplicaStage.Faulted
+            ? $"{secondary.Node}'s replica is faulted ({secondary.Error}); it is opened again"
+            : $"{secondary.Node} becomes secondary of term {truth.Term}";
         return primary.Stage == ReplicaStage.FailingOver
-            ? Act(VolumeSituation.SecondaryUnprepared, $"{secondary.Node} becomes secondary of term {truth.Term}", prepare)
-            : Act(VolumeSituation.SecondaryUnprepared, $"{secondary.Node} becomes secondary of term {truth.Term}",
+            ? Act(VolumeSituation.SecondaryUnprepared, message, prepare)
+            : Act(VolumeSituation.SecondaryUnprepared, message,
                 [prepare, .. Connect(truth, primary, startSecondary: true)]);
     }
 

@@ -64,6 +64,17 @@ public sealed class FailoverTests
     }
 
     [Fact]
+    public void A_faulted_second_copy_is_opened_again_because_the_fault_may_have_been_of_the_moment()
+    {
+        VolumePlan plan = Given.Plan(
+            Given.Truth(SecondaryState.Stale), Given.Primary(stage: ReplicaStage.Alone),
+            Given.Secondary(stage: ReplicaStage.Faulted) with { Connected = false, Error = "the lineage cannot be written" });
+
+        plan.Actions[0].ShouldBe(new VolumeAction.PrepareSecondary("node-b", 7, "node-a"));
+        plan.Message.ShouldContain("the lineage cannot be written");
+    }
+
+    [Fact]
     public void A_commit_that_failed_is_tried_again_when_there_is_a_second_copy()
     {
         VolumeTruth swapped = Given.Truth().TakenOver() with { SecondaryState = SecondaryState.InSync };

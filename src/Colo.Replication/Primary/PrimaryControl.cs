@@ -128,11 +128,28 @@ internal sealed class PrimaryControl(
 
     private async Task ConfirmAsync()
     {
-        if (await reign.ConfirmAsync(tasks.Closing))
+        if (await ConfirmTermAsync())
         {
             await Task.Delay(options.AttachTimeout, time, tasks.Closing);
             goingAlone.Begin(
                 $"the secondary was not attached within {options.AttachTimeout}", BlockStatus.Shutdown, [ServeState.Waiting]);
+        }
+    }
+
+    /// <summary>Until the lineage can be written: a state directory that fails for a moment must not leave the guest waiting for ever.</summary>
+    private async Task<bool> ConfirmTermAsync()
+    {
+        while (true)
+        {
+            try
+            {
+                return await reign.ConfirmAsync(tasks.Closing);
+            }
+            catch (IOException e)
+            {
+                errors.Report(ReplicationError.PrimaryDisk, BlockStatus.IoError, $"the map of dirty grains cannot be begun: {e.Message}");
+                await Task.Delay(options.ArbiterRetryLast, time, tasks.Closing);
+            }
         }
     }
 

@@ -71,9 +71,16 @@ internal sealed class Resync(
                 done = await FinishAsync(filled);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or ReplicationException or IOException)
+        catch (Exception e) when (e is OperationCanceledException or ReplicationException)
         {
             copy.End(completed: false, e.Message);
+            return false;
+        }
+        catch (IOException e)
+        {
+            // Nobody else would end it: the secondary is let go of, so that it can be attached again.
+            copy.End(completed: false, e.Message);
+            goingAlone.ForwardFailed($"resync: {e.Message}", BlockStatus.IoError);
             return false;
         }
 
