@@ -18,7 +18,7 @@ public sealed class ClientTransportTests : IDisposable
         NbdEndpoint endpoint = Listen(backlog: 0);
         using Socket first = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await first.ConnectAsync(listener.LocalEndPoint!);
-        using ClientTransport transport = new(new NbdClientOptions { BusyPoll = TimeSpan.Zero });
+        using ClientTransport transport = new(new NbdClientOptions { Endpoint = endpoint, BusyPoll = TimeSpan.Zero });
         Task connecting = Connect(transport, endpoint);
         (await listener.AcceptAsync().WaitAsync(Bound)).Dispose();
         using Socket second = await listener.AcceptAsync().WaitAsync(Bound);
@@ -33,7 +33,7 @@ public sealed class ClientTransportTests : IDisposable
         NbdEndpoint endpoint = Listen(backlog: 0);
         using Socket first = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await first.ConnectAsync(listener.LocalEndPoint!);
-        using ClientTransport transport = new(new NbdClientOptions { BusyPoll = TimeSpan.Zero });
+        using ClientTransport transport = new(new NbdClientOptions { Endpoint = endpoint, BusyPoll = TimeSpan.Zero });
         Task connecting = Connect(transport, endpoint);
         transport.Abort();
         await Should.ThrowAsync<IOException>(() => connecting.WaitAsync(Bound));
@@ -43,7 +43,7 @@ public sealed class ClientTransportTests : IDisposable
     public async Task A_transport_aborted_before_its_connect_is_not_connected()
     {
         NbdEndpoint endpoint = Listen(backlog: 4);
-        using ClientTransport transport = new(new NbdClientOptions { BusyPoll = TimeSpan.Zero });
+        using ClientTransport transport = new(new NbdClientOptions { Endpoint = endpoint, BusyPoll = TimeSpan.Zero });
         transport.Abort();
         await Should.ThrowAsync<IOException>(() => Connect(transport, endpoint).WaitAsync(Bound));
     }
