@@ -243,13 +243,9 @@ public sealed class SecondaryReplica : IAsyncDisposable
         try
         {
             bool isDue = HoldsOlder && State == ReplicationState.Running;
-            if (isDue && !await pairs.TryCommitAsync(new EpochRecord(Epoch, EpochPhase.Filling)))
-            {
-                return false;
-            }
-
-            stack.HasView &= !isDue;
-            return true;
+            bool isDone = !isDue || await pairs.TryCommitAsync(new EpochRecord(Epoch, EpochPhase.Filling));
+            stack.HasView &= !(isDue && isDone);
+            return isDone;
         }
         finally
         {
@@ -267,13 +263,8 @@ public sealed class SecondaryReplica : IAsyncDisposable
         lineage.ExpectAnnouncement();
         switch (record.Phase)
         {
-            case EpochPhase.FillingOverOlder when adopted is not null:
-                (stack.HasView, stack.IsFilling) = (true, true);
-                stack.Serve = SecondaryServe.Replicating;
-                Enter(ReplicationState.Running);
-                break;
-            case EpochPhase.Replicating when adopted is not null:
-                stack.HasView = true;
+            case EpochPhase.Replicating or EpochPhase.FillingOverOlder when adopted is not null:
+                (stack.HasView, stack.IsFilling) = (true, record.Phase == EpochPhase.FillingOverOlder);
                 stack.Serve = SecondaryServe.Replicating;
                 Enter(ReplicationState.Running);
                 break;
