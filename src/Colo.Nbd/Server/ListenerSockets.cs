@@ -13,6 +13,10 @@ internal static class ListenerSockets
     /// <summary>More than any unit file names; a wild value must not make us touch foreign descriptors.</summary>
     private const int MaxActivatedDescriptors = 64;
 
+    /// <summary>SOL_SOCKET and SO_REUSEADDR, as Linux numbers them.</summary>
+    private const int SolSocket = 1;
+    private const int SoReuseAddress = 2;
+
     public static IReadOnlyList<Socket> Open(NbdListener listener) => listener switch
     {
         NbdListener.Unix unix => [OpenUnix(unix)],
@@ -76,7 +80,8 @@ internal static class ListenerSockets
         Socket socket = new(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            // Raw: SocketOptionName.ReuseAddress sets SO_REUSEPORT as well, and two agents could then share one port.
+            socket.SetRawSocketOption(SolSocket, SoReuseAddress, BitConverter.GetBytes(1));
             socket.Bind(endPoint);
             socket.Listen();
             return socket;

@@ -209,6 +209,17 @@ public sealed class LifetimeTests
     }
 
     [Fact]
+    public async Task A_port_is_one_servers_alone()
+    {
+        await using NbdServer first = new(
+            new NbdServerOptions { Listeners = [new NbdListener.Tcp(new(IPAddress.Loopback, 0))] }, new NbdExportTable());
+        await first.StartAsync();
+        IPEndPoint taken = (IPEndPoint)first.Endpoints.ShouldHaveSingleItem();
+        await using NbdServer second = new(new NbdServerOptions { Listeners = [new NbdListener.Tcp(taken)] }, new NbdExportTable());
+        (await Should.ThrowAsync<IOException>(() => second.StartAsync())).Message.ShouldContain($"cannot listen on {taken}");
+    }
+
+    [Fact]
     public async Task It_serves_on_tcp_and_says_on_which_port()
     {
         NbdServerOptions options = new() { Listeners = [new NbdListener.Tcp(new IPEndPoint(IPAddress.Loopback, 0))] };
