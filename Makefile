@@ -2,7 +2,7 @@
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
 # FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
-# SCALE='--volumes 200 --nodes 20'.
+# SCALE='--volumes 200 --nodes 20', POINTS=2000 (power cuts of each recording).
 
 # FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
 
@@ -18,12 +18,13 @@ JOBS ?= 2
 BENCH ?= --quick
 FUZZ_SECONDS ?= 60
 SCALE ?=
+POINTS ?= 2000
 
 export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz scale manifests crds e2e clean
+.PHONY: help deps build run test bench format fuzz scale powercut manifests crds e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,10 @@ fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60
 
 scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
 	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)
+
+powercut: build ## Cut the power of two recorded agents at flushes and between, and recover (POINTS=2000 a recording)
+	@COLO_POWERCUT_POINTS=$(POINTS) tests/Colo.PowerCut.Tests/bin/$(CONFIGURATION)/net10.0/Colo.PowerCut.Tests -noColor -noLogo \
+		-showLiveOutput -method '*Whatever*'
 
 manifests: ## Write what is derived: the chart's copy of the CRD, config/ from the chart
 	@eng/manifests.sh

@@ -28,6 +28,7 @@ jq                  jq
 curl                curl
 iproute2            ip
 util-linux          flock
+strace              strace
 procps              ps
 kmod                modinfo
 prometheus          promtool

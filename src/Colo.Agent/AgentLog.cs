@@ -103,6 +103,13 @@ internal static partial class AgentLog
     [LoggerMessage(1410, LogLevel.Information, "volume {Volume}: the arbiter answers again")]
     public static partial void ArbiterAnswers(this ILogger log, string volume);
 
+    [LoggerMessage(1411, LogLevel.Warning, "volume {Volume} term {Term}: what its primary announced was refused: {Reason}")]
+    public static partial void AnnouncementRefused(this ILogger log, string volume, long term, string reason);
+
+    [LoggerMessage(1412, LogLevel.Information, "volume {Volume} term {Term}: resync {Mode} of {Bytes} bytes ended: {State} {Failure}")]
+    public static partial void ResyncEnded(
+        this ILogger log, string volume, long term, ResyncMode mode, long bytes, ResyncState state, string failure);
+
     [LoggerMessage(1500, LogLevel.Information, "lease {Namespace}/{Lease} is held and renewed")]
     public static partial void LeaseHeld(this ILogger log, string @namespace, string lease);
 

@@ -51,7 +51,7 @@ public sealed class DirtyBitmap
     /// <summary>Bytes that the set grains cover at most: what a copy of them would move.</summary>
     public long SetBytes => Math.Min(CountSet << grainShift, LengthBytes);
 
-    /// <summary>Bytes of <see cref="CopyTo"/>.</summary>
+    /// <summary>Bytes of <see cref="CopyTo(Span{byte})"/>.</summary>
     public long StoredBytes => words.LongLength * sizeof(long);
 
     /// <summary>Marks every grain that <paramref name="range"/> touches; returns how many were not marked before.</summary>
@@ -162,7 +162,23 @@ public sealed class DirtyBitmap
         }
     }
 
-    /// <summary>Marks what <paramref name="stored"/> (of <see cref="CopyTo"/>) has marked; bits past the end are ignored.</summary>
+    /// <summary>The part of <see cref="CopyTo(Span{byte})"/> that begins at a byte; both it and the length are multiples of 8.</summary>
+    public void CopyTo(long storedOffset, Span<byte> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(destination.Length, StoredBytes - storedOffset, nameof(destination));
+        if (storedOffset % sizeof(long) != 0 || destination.Length % sizeof(long) != 0)
+        {
+            throw new ArgumentException("whole words of 8 bytes", nameof(storedOffset));
+        }
+
+        for (int i = 0; i < destination.Length / sizeof(long); i++)
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(
+                destination[(i * sizeof(long))..], Volatile.Read(ref words[(storedOffset / sizeof(long)) + i]));
+        }
+    }
+
+    /// <summary>Marks what <paramref name="stored"/> (of <see cref="CopyTo(Span{byte})"/>) has marked; bits past the end are ignored.</summary>
     public void UnionWith(ReadOnlySpan<byte> stored)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(stored.Length, StoredBytes, nameof(stored));

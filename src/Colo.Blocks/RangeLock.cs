@@ -51,6 +51,18 @@ public sealed class RangeLock
         }
     }
 
+    /// <summary>The ranges that are held or waited for at this moment.</summary>
+    public void CopyTo(ICollection<BlockRange> ranges)
+    {
+        lock (gate)
+        {
+            for (Entry? entry = first; entry is not null; entry = entry.Next)
+            {
+                ranges.Add(entry.Range);
+            }
+        }
+    }
+
     private Entry Append(BlockRange range)
     {
         Entry entry = spare ?? new Entry(this);

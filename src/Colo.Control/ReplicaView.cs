@@ -64,6 +64,9 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
     /// <summary>0 to 1 while a copy runs.</summary>
     public double? ResyncRatio { get; init; }
 
+    /// <summary>Secondary: it is being filled, and what it held before can still be promoted by force.</summary>
+    public bool HoldsOlder { get; init; }
+
     public long BufferedBytes { get; init; }
 
     public long BufferLimitBytes { get; init; }

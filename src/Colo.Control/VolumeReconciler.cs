@@ -45,7 +45,7 @@ public static class VolumeReconciler
             VolumeSituation.SecondaryStopped => Act(situation, $"{secondary!.Node} is ready to be started", Connect(truth, primary, startSecondary: true)),
             VolumeSituation.Committing => Wait(situation, $"{primary.Node} commits its buffer; it serves meanwhile", Calm),
             VolumeSituation.Unattached => Act(situation, $"{primary.Node} has not joined {secondary!.Node} yet", Connect(truth, primary, startSecondary: false)),
-            VolumeSituation.Syncing => Wait(situation, $"{secondary!.Node} is being filled{Percent(primary)}", Calm),
+            VolumeSituation.Syncing => Wait(situation, $"{secondary!.Node} is being filled{Percent(primary)}{Older(secondary)}", Calm),
             VolumeSituation.LinkBroken => Wait(situation, $"{primary.Node} has lost its connection to {secondary!.Node}", Soon),
             VolumeSituation.Protected => Protect(input, truth, primary, secondary!),
             _ => throw new InvalidOperationException($"situation {situation} cannot arise here"),
@@ -194,6 +194,8 @@ public static class VolumeReconciler
     };
 
     private static string Percent(ReplicaView primary) => primary.ResyncRatio is { } ratio ? $" ({ratio * 100:0} %)" : "";
+
+    private static string Older(ReplicaView secondary) => secondary.HoldsOlder ? "; until then it keeps what it held before" : "";
 
     private static VolumePlan Act(VolumeSituation situation, string message, params VolumeAction[] actions) =>
         new(situation, actions, message, Soon);

@@ -8,7 +8,8 @@ internal static class NewsOfAgents
     public static bool Differs(VolumeStatus before, VolumeStatus now) =>
         before.Role != now.Role || before.State != now.State || before.Term != now.Term || before.SecondaryState != now.SecondaryState ||
         before.Connected != now.Connected || before.Suspended != now.Suspended || before.Fault != now.Fault || !Equals(before.Error, now.Error) ||
-        before.CheckpointWanted != now.CheckpointWanted || !Equals(before.Endpoints, now.Endpoints) || before.Generation != now.Generation ||
+        before.CheckpointWanted != now.CheckpointWanted || before.HoldsOlder != now.HoldsOlder ||
+        !Equals(before.Endpoints, now.Endpoints) || before.Generation != now.Generation ||
         before.AttachFailure != now.AttachFailure || before.RecordRevision != now.RecordRevision || (before.Resync is null) != (now.Resync is null) ||
         before.SizeBytes != now.SizeBytes;
 

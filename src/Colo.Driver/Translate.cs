@@ -71,6 +71,7 @@ public static class Translate
         BufferLimitBytes = status.BufferLimitBytes,
         Checkpoints = status.CheckpointSequence,
         CheckpointWanted = status.CheckpointWanted,
+        HoldsOlder = status.HoldsOlder,
         SinceCheckpoint = sinceCheckpoint,
         SizeBytes = status.SizeBytes,
         Pool = status.Pool,

@@ -28,6 +28,14 @@ public interface IReplicationLink : IBlockDevice
     /// </summary>
     ValueTask<BlockStatus> CheckpointAsync(long epoch);
 
+    /// <summary>What the secondary shows of its lineage; null where it keeps none (QEMU, an older agent).</summary>
+    /// <exception cref="ReplicationException">it could not be asked.</exception>
+    ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token) => new((LineageReport?)null);
+
+    /// <summary>Tells the secondary what it will be; durable there when answered. Not called where it keeps no lineage.</summary>
+    /// <exception cref="ReplicationException">it refused, or could not be told.</exception>
+    ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token) => ValueTask.CompletedTask;
+
     private static class NeverLost
     {
         public static readonly Task<string> Instance = new TaskCompletionSource<string>().Task;

@@ -15,6 +15,12 @@ public enum ReplicationFault
     /// <summary>Disks that do not belong together (lengths differ, cannot be emptied).</summary>
     Mismatch,
 
+    /// <summary>The secondary's content is not known here, or is newer: it is not overwritten unless somebody says so.</summary>
+    Unrelated,
+
+    /// <summary>The secondary is not what the record says; it must be recorded as Stale and be brought in sync.</summary>
+    NeedsResync,
+
     /// <summary>The checkpoint did not happen; the message says why, <see cref="ReplicationException.Error"/> what was latched.</summary>
     CheckpointFailed,
 

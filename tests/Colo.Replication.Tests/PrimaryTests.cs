@@ -236,6 +236,16 @@ public sealed class PrimaryTests
     }
 
     [Fact]
+    public async Task A_replicated_write_into_a_hot_extent_allocates_nothing_and_neither_does_one_alone_into_a_marked_grain()
+    {
+        MemoryLineageStore store = new();
+        ReplicaLineage lineage = await ReplicaLineage.OpenAsync(store, 1 << 20, "life");
+        await MeasureAsync(new InstantDisk(1 << 20), new InstantDisk(1 << 20), lineage);
+        store.ActivityWrites.ShouldBe(2, "emptied at the start, and made hot once");
+        store.MapSyncs.ShouldBeLessThan(10);
+    }
+
+    [Fact]
     public async Task A_replicated_write_whose_forward_is_answered_later_allocates_nothing()
     {
         InstantDisk local = new(1 << 20);
@@ -256,11 +266,12 @@ public sealed class PrimaryTests
         Measure(() => target.WriteAsync(8192, data).Result.ShouldBeOk());
     }
 
-    private static async Task MeasureAsync(InstantDisk local, InstantDisk remote)
+    private static async Task MeasureAsync(InstantDisk local, InstantDisk remote, ReplicaLineage? lineage = null)
     {
         MemoryArbiter arbiter = new(new VolumeRecord(Uid, One, PrimaryNode, string.Empty, SecondaryState.None, 1));
         await using PrimaryReplica primary = await PrimaryReplica.OpenAsync(
-            new PrimaryReplicaOptions { Uid = Uid, Node = PrimaryNode, Term = One }, local, arbiter, new MemoryTermStore(), TimeProvider.System);
+            new PrimaryReplicaOptions { Uid = Uid, Node = PrimaryNode, Term = One }, local, arbiter, new MemoryTermStore(), TimeProvider.System,
+            lineage: lineage);
         await primary.StartAsync(One, new InstantLink(remote), ResyncMode.None);
         byte[] data = new byte[4096];
         Measure(() =>
@@ -271,6 +282,12 @@ public sealed class PrimaryTests
             write.GetAwaiter().GetResult().ShouldBeOk();
         });
         primary.ServeState.ShouldBe(ServeState.Replicating);
+        if (lineage is not null)
+        {
+            await primary.DetachSecondaryAsync(One);
+            Measure(() => primary.WriteAsync(8192, data).Result.ShouldBeOk());
+            lineage.DirtyBytes.ShouldBe(4096);
+        }
     }
 
     private static void Measure(Action write)

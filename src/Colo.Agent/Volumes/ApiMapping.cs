@@ -52,6 +52,7 @@ internal static class ApiMapping
                 TotalBytes = progress.TotalBytes,
                 DoneBytes = progress.DoneBytes,
                 BytesPerSecond = progress.BytesPerSecond,
+                Mode = progress.Mode == Replication.ResyncMode.Full ? Api.ResyncMode.Full : Api.ResyncMode.Bitmap,
                 Started = Timestamp.FromDateTimeOffset(progress.Started),
             };
 
@@ -76,7 +77,8 @@ internal static class ApiMapping
         e.Fault switch
         {
             Replication.ReplicationFault.StaleTerm or Replication.ReplicationFault.Superseded => VolumeFaultKind.StaleTerm,
-            Replication.ReplicationFault.WrongState or Replication.ReplicationFault.Mismatch => VolumeFaultKind.Precondition,
+            Replication.ReplicationFault.WrongState or Replication.ReplicationFault.Mismatch or Replication.ReplicationFault.Unrelated
+                or Replication.ReplicationFault.NeedsResync => VolumeFaultKind.Precondition,
             Replication.ReplicationFault.Arbiter => VolumeFaultKind.Unavailable,
             _ => VolumeFaultKind.Failed,
         },

@@ -40,6 +40,7 @@ internal static class DiskEvidence
             Clean = false,
             Generation = Guid.NewGuid().ToString("N"),
             PeerGeneration = "",
+            LineageWrites = null,
         });
         File.Delete(accept);
         log.DiskAccepted(known.Spec.Uid, accept);

@@ -1,6 +1,7 @@
 using Colo.Blocks;
 using Colo.Nbd;
 using Colo.Nbd.Client;
+using Colo.Nbd.Wire;
 using Colo.Replication;
 
 namespace Colo.Agent.Volumes;
@@ -15,13 +16,16 @@ public sealed class NbdReplicationLink : ForwardingBlockDevice, IReplicationLink
 
     private readonly NbdClientDevice device;
     private readonly QmpSecondary? qmp;
+    private readonly Func<CancellationToken, Task<NbdClientDevice>>? toLineage;
     private readonly TaskCompletionSource<string> lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? checkpointFailure;
+    private LineageReport? lineage;
 
-    private NbdReplicationLink(NbdClientDevice device, string peerNode, QmpSecondary? qmp)
+    private NbdReplicationLink(
+        NbdClientDevice device, string peerNode, QmpSecondary? qmp, Func<CancellationToken, Task<NbdClientDevice>>? toLineage)
         : base(device)
     {
-        (this.device, PeerNode, this.qmp) = (device, peerNode, qmp);
+        (this.device, PeerNode, this.qmp, this.toLineage) = (device, peerNode, qmp, toLineage);
         device.StateChanged += (_, change) => Watch(change.To);
         Watch(device.State);
     }
@@ -49,11 +53,25 @@ public sealed class NbdReplicationLink : ForwardingBlockDevice, IReplicationLink
     public static async Task<NbdReplicationLink> ConnectAsync(
         VolumeParts parts, PeerSpec peer, string uid, long term, CancellationToken token)
     {
+        bool isAgent = peer.ExportName.Length == 0 && peer.QmpAddress.Length == 0;
+        string export = peer.ExportName.Length > 0 ? peer.ExportName : ReplicationExports.NameOf(uid, term);
+        NbdClientDevice device = await ConnectAsync(parts, peer, export, token);
+        return new(
+            device,
+            peer.Node,
+            peer.QmpAddress.Length > 0
+                ? new(peer.QmpAddress, TimeSpan.FromMilliseconds(parts.Options.Limits.PeerTimeoutMilliseconds))
+                : null,
+            isAgent ? limit => ConnectAsync(parts, peer, LineageExport.NameOf(export), limit) : null);
+    }
+
+    private static Task<NbdClientDevice> ConnectAsync(VolumeParts parts, PeerSpec peer, string export, CancellationToken token)
+    {
         bool tls = parts.Certificates.IsEnabled;
-        NbdClientDevice device = await NbdClient.ConnectAsync(
+        return NbdClient.ConnectAsync(
             new NbdClientOptions
             {
-                Endpoint = Endpoint(peer, peer.ExportName.Length > 0 ? peer.ExportName : ReplicationExports.NameOf(uid, term), tls),
+                Endpoint = Endpoint(peer, export, tls),
                 Tls = tls
                     ? new()
                     {
@@ -69,12 +87,6 @@ public sealed class NbdReplicationLink : ForwardingBlockDevice, IReplicationLink
                 Logger = parts.Logs.CreateLogger<NbdClientDevice>(),
             },
             token);
-        return new(
-            device,
-            peer.Node,
-            peer.QmpAddress.Length > 0
-                ? new(peer.QmpAddress, TimeSpan.FromMilliseconds(parts.Options.Limits.PeerTimeoutMilliseconds))
-                : null);
     }
 
     /// <summary>What QEMU's 16 connections of a guest can have in flight together, and a copy beside it.</summary>
@@ -82,6 +94,42 @@ public sealed class NbdReplicationLink : ForwardingBlockDevice, IReplicationLink
 
     public ValueTask<BlockStatus> CheckpointAsync(long epoch) =>
         qmp is null ? device.CheckpointAsync(epoch) : CheckpointByQmpAsync();
+
+    public async ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token)
+    {
+        if (toLineage is null || lineage is not null)
+        {
+            return lineage;
+        }
+
+        try
+        {
+            await using NbdClientDevice shown = await toLineage(token);
+            return lineage = await LineageExport.ReadReportAsync(shown, LengthBytes);
+        }
+        catch (NbdClientException e) when (e.Refusal == NbdOptionReply.ErrorUnknown)
+        {
+            // An agent of a former version.
+            return null;
+        }
+        catch (NbdClientException e)
+        {
+            throw new ReplicationException(ReplicationFault.Failed, $"the lineage of {PeerNode} cannot be read: {e.Message}", inner: e);
+        }
+    }
+
+    public async ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token)
+    {
+        try
+        {
+            await using NbdClientDevice told = await toLineage!(token);
+            await LineageExport.AnnounceAsync(told, announcement);
+        }
+        catch (NbdClientException e)
+        {
+            throw new ReplicationException(ReplicationFault.Failed, $"{PeerNode} cannot be told what it is to be: {e.Message}", inner: e);
+        }
+    }
 
     private async ValueTask<BlockStatus> CheckpointByQmpAsync()
     {

@@ -24,6 +24,8 @@ public sealed class OpenReplica(
     private volatile PrimaryService? primary;
     private volatile SecondaryService? secondary;
     private volatile string? fault;
+    private LineageStore? lineageStore;
+    private ReplicaLineage? lineage;
 
     public PrimaryService? Primary => primary;
 
@@ -143,7 +145,7 @@ public sealed class OpenReplica(
         {
             PrimaryBase below = await secondary!.PromoteAsync(new(term), ApiMapping.ToReplica(spec.RecoveryPoint));
             secondary = null;
-            primary = await OpenPrimaryAsync(below, mayHaveInFlight: true);
+            primary = await OpenPrimaryAsync(below, lineage!, mayHaveInFlight: true);
         }
         catch (Exception e) when (IsExpected(e))
         {
@@ -164,6 +166,7 @@ public sealed class OpenReplica(
             : secondary is { } target ? await target.CloseAsync(drain)
             : null;
         (primary, secondary) = (null, null);
+        await CloseLineageAsync(clean == true);
         if (clean is { } isClean && memory.Known is { } known)
         {
             memory.Update(s => isClean ? DiskEvidence.Closed(paths, s) : s with { Clean = false });
@@ -218,26 +221,73 @@ public sealed class OpenReplica(
             BootId = BootId.Current,
             Generation = !s.Clean && s.BootId != BootId.Current ? Guid.NewGuid().ToString("N") : s.Generation,
         });
+        ReplicaLineage opened = await OpenLineageAsync();
         if (before.Spec.Role == Role.Secondary)
         {
-            secondary = await SecondaryService.OpenAsync(parts, memory, paths, becameStale);
+            secondary = await SecondaryService.OpenAsync(parts, memory, paths, opened, becameStale);
         }
         else
         {
             PrimaryBase below = before.Promoting
-                ? await SecondaryService.ResumePromotionAsync(parts, memory, paths)
+                ? await SecondaryService.ResumePromotionAsync(parts, memory, paths, opened)
                 : PrimaryBase.Disk(paths.OpenDisk(before.Spec));
-            primary = await OpenPrimaryAsync(below, mayHaveInFlight: !before.Clean);
+            primary = await OpenPrimaryAsync(below, opened, mayHaveInFlight: !before.Clean);
         }
 
         log.Opened(uid, before.Spec.Term, before.Spec.Role, how);
     }
 
-    private async Task<PrimaryService> OpenPrimaryAsync(PrimaryBase below, bool mayHaveInFlight)
+    /// <summary>An older agent that had the replica in between has noted nothing of its writes: its state file says so by what it lacks.</summary>
+    private async Task<ReplicaLineage> OpenLineageAsync()
+    {
+        await CloseLineageAsync(isClean: false);
+        StoredReplica known = memory.Current;
+        LineageStore store = LineageStore.Open(paths.Directory, known.Spec.SizeBytes);
+        try
+        {
+            ReplicaLineage opened = await ReplicaLineage.OpenAsync(store, known.Spec.SizeBytes, known.Generation);
+            if (opened.Record.Writes > 0 && (store.HasLostMap || known.LineageWrites is not { } writes || opened.Record.Writes < writes))
+            {
+                await opened.ForgetAsync();
+            }
+
+            memory.Update(s => s with { LineageWrites = opened.Record.Writes });
+            (lineageStore, lineage) = (store, opened);
+            return opened;
+        }
+        catch
+        {
+            await store.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>After the service that wrote through it.</summary>
+    private async Task CloseLineageAsync(bool isClean)
+    {
+        if (lineageStore is not { } store)
+        {
+            return;
+        }
+
+        try
+        {
+            await (isClean ? lineage!.CloseCleanAsync() : ValueTask.CompletedTask);
+        }
+        catch (IOException)
+        {
+            // The next process finds the extents hot, and compares them.
+        }
+
+        (lineageStore, lineage) = (null, null);
+        await store.DisposeAsync();
+    }
+
+    private async Task<PrimaryService> OpenPrimaryAsync(PrimaryBase below, ReplicaLineage from, bool mayHaveInFlight)
     {
         try
         {
-            return await PrimaryService.OpenAsync(parts, memory, paths, below, mayHaveInFlight);
+            return await PrimaryService.OpenAsync(parts, memory, paths, below, from, mayHaveInFlight);
         }
         catch
         {

@@ -60,9 +60,10 @@ public sealed class PrimaryService
     /// <param name="memory">Of the replica; its spec says who this is.</param>
     /// <param name="paths">Of the replica.</param>
     /// <param name="below">The disk, or a promoted secondary.</param>
+    /// <param name="lineage">Of the replica; stays the caller's.</param>
     /// <param name="mayHaveInFlight">The former process died: its last writes may be on one side only.</param>
     public static async Task<PrimaryService> OpenAsync(
-        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, PrimaryBase below, bool mayHaveInFlight)
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, PrimaryBase below, ReplicaLineage lineage, bool mayHaveInFlight)
     {
         ReplicaSpec spec = memory.Current.Spec;
         ReplicaNews news = new(parts.Logs.CreateLogger<PrimaryReplica>(), spec.Uid, spec.Term);
@@ -83,7 +84,8 @@ public sealed class PrimaryService
                 parts.Records.Of(spec), spec.Uid, parts.Logs.CreateLogger<RecordArbiter>(), () => memory.Current.HighestTerm),
             memory,
             parts.Time,
-            news);
+            news,
+            lineage);
         try
         {
             GuestExport guest = await GuestExport.OpenAsync(
@@ -108,7 +110,12 @@ public sealed class PrimaryService
         try
         {
             NbdReplicationLink connected = await NbdReplicationLink.ConnectAsync(parts, peer, uid, term.Value, token);
-            await AttachAsync(connected, ModeFor(connected, asked), token);
+            await AttachAsync(connected, asked, isRejoin: false, token);
+        }
+        catch (VolumeFaultException e)
+        {
+            link.Failed(e.Message);
+            throw;
         }
         catch (NbdClientException e)
         {
@@ -191,6 +198,10 @@ public sealed class PrimaryService
         {
             status.BytesOutOfSync = resync.TotalBytes - resync.DoneBytes;
         }
+        else if (replica.BytesOutOfSync is { } missing)
+        {
+            status.BytesOutOfSync = missing;
+        }
 
         status.Error = Error;
         status.Io = guest.Counters();
@@ -213,10 +224,12 @@ public sealed class PrimaryService
         return drained && flushed;
     }
 
-    private async Task AttachAsync(NbdReplicationLink connected, ResyncMode mode, CancellationToken token)
+    private async Task AttachAsync(NbdReplicationLink connected, Api.ResyncMode asked, bool isRejoin, CancellationToken token)
     {
+        ResyncMode mode = default;
         await Calling(async () =>
         {
+            mode = await ModeForAsync(connected, asked, isRejoin, token);
             if (replica.State == ReplicationState.None)
             {
                 await replica.StartAsync(term, connected, mode, token);
@@ -228,15 +241,34 @@ public sealed class PrimaryService
         });
         link.Attached(connected);
         memory.Update(known => known with { PeerGeneration = connected.PeerGeneration });
-        log.Attached(uid, term.Value, connected.PeerNode, mode);
+        log.Attached(uid, term.Value, connected.PeerNode, replica.AttachedMode ?? mode);
+    }
+
+    /// <summary>What the caller says, else what the lineages of both say.</summary>
+    private async Task<ResyncMode> ModeForAsync(NbdReplicationLink connected, Api.ResyncMode asked, bool isRejoin, CancellationToken token)
+    {
+        try
+        {
+            bool hasLineage = asked == Api.ResyncMode.Unspecified
+                && await connected.ReadLineageAsync(token) is { Record: var record } && (!record.Current.IsNone || record.History.Count > 0);
+            ResyncMode mode = hasLineage ? isRejoin ? ResyncMode.Rejoin : ResyncMode.Auto : ModeWithoutLineage(connected, asked);
+            return mode != ResyncMode.Full || !isRejoin
+                ? mode
+                : throw new ReplicationException(ReplicationFault.NeedsResync, "its copy has lost writes since; it needs a full copy");
+        }
+        catch (ReplicationException)
+        {
+            await connected.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>
-    /// Nothing is copied only where somebody knows that both are equal: the caller, or the record (InSync) together with the generation,
-    /// which tells that the secondary has not lost answered writes since. Where the former process died with writes in flight, they are
-    /// made equal in the background.
+    /// Of a secondary that keeps none (new, or of an older version), nothing is copied only where somebody knows that both are equal: the
+    /// caller, or the record (InSync) together with the generation, which tells that the secondary has not lost answered writes since.
+    /// Where the former process died with writes in flight, they are made equal in the background.
     /// </summary>
-    private ResyncMode ModeFor(NbdReplicationLink connected, Api.ResyncMode asked)
+    private ResyncMode ModeWithoutLineage(NbdReplicationLink connected, Api.ResyncMode asked)
     {
         bool isInSync = replica.Record is { SecondaryState: SecondaryState.InSync } record && record.Secondary == connected.PeerNode
             && connected.PeerGeneration.Length > 0 && connected.PeerGeneration == memory.Current.PeerGeneration;
@@ -287,17 +319,17 @@ public sealed class PrimaryService
         try
         {
             NbdReplicationLink connected = await NbdReplicationLink.ConnectAsync(parts, peer, uid, term.Value, closing.Token);
-            ResyncMode mode = ModeFor(connected, Api.ResyncMode.Unspecified);
-            if (mode == ResyncMode.Full)
-            {
-                await connected.DisposeAsync();
-                link.Failed("its copy has lost writes since; it needs a full copy");
-                log.AttachFailed(uid, term.Value, peer.ReplicationAddress, link.Failure);
-                await replica.DetachSecondaryAsync(term, closing.Token);
-                return true;
-            }
-
-            await AttachAsync(connected, mode, closing.Token);
+            await AttachAsync(connected, Api.ResyncMode.Unspecified, isRejoin: true, closing.Token);
+            return true;
+        }
+        catch (VolumeFaultException e) when (e.InnerException is ReplicationException
+        {
+            Fault: ReplicationFault.NeedsResync or ReplicationFault.Unrelated
+        })
+        {
+            link.Failed(e.Message);
+            log.AttachFailed(uid, term.Value, peer.ReplicationAddress, e.Message);
+            await replica.DetachSecondaryAsync(term, closing.Token);
             return true;
         }
         catch (Exception e) when (e is NbdClientException or VolumeFaultException)

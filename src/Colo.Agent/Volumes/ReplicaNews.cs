@@ -65,5 +65,13 @@ public sealed class ReplicaNews(ILogger log, string uid, long term) : IReplicati
         log.BufferPressure(uid, term, reason);
     }
 
+    public void ResyncChanged(ResyncProgress progress)
+    {
+        if (progress.State != ResyncState.Copying)
+        {
+            log.ResyncEnded(uid, term, progress.Mode, progress.DoneBytes, progress.State, progress.Failure ?? "");
+        }
+    }
+
     private void Changed(string to, string reason) => log.StateChanged(uid, term, Interlocked.Exchange(ref lastState, to), to, reason);
 }

@@ -14,12 +14,17 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
     private readonly ConcurrentDictionary<string, Target> targets = new(StringComparer.Ordinal);
 
     private sealed record Target(
-        long Term, NbdExport? Export, NbdExport? Plain, Func<CancellationToken, ValueTask<string?>> Refusal, Func<NbdPeer, CancellationToken, ValueTask<string?>>? Stranger);
+        long Term,
+        NbdExport? Export,
+        NbdExport? Plain,
+        NbdExport? Lineage,
+        Func<CancellationToken, ValueTask<string?>> Refusal,
+        Func<NbdPeer, CancellationToken, ValueTask<string?>>? Stranger);
 
     public static string NameOf(string uid, long term) => string.Create(CultureInfo.InvariantCulture, $"{uid}@{term}");
 
     /// <summary>A secondary is prepared under the term, and takes no primary before it is started.</summary>
-    public void Announce(string uid, long term) => targets[uid] = new(term, null, null, _ => new("it is not started yet"), null);
+    public void Announce(string uid, long term) => targets[uid] = new(term, null, null, null, _ => new("it is not started yet"), null);
 
     /// <summary>Serves <paramref name="export"/> for the volume from now on, in place of the one of an earlier term.</summary>
     /// <param name="uid">Of the volume.</param>
@@ -27,6 +32,7 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
     /// <param name="export">Named uid@term.</param>
     /// <param name="plain">The same under a plain name, or null.</param>
     /// <param name="refusal">Asked at each connection: null, or why it is not taken now.</param>
+    /// <param name="lineage">What its primary reads before, and announces itself to; null where there is none.</param>
     /// <param name="stranger">Asked of each peer that is an agent: null, or why it is not the primary's. Null: all agents are the same.</param>
     public void Serve(
         string uid,
@@ -34,7 +40,8 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
         NbdExport export,
         NbdExport? plain,
         Func<CancellationToken, ValueTask<string?>> refusal,
-        Func<NbdPeer, CancellationToken, ValueTask<string?>>? stranger = null) => targets[uid] = new(term, export, plain, refusal, stranger);
+        NbdExport? lineage = null,
+        Func<NbdPeer, CancellationToken, ValueTask<string?>>? stranger = null) => targets[uid] = new(term, export, plain, lineage, refusal, stranger);
 
     public void Remove(string uid) => targets.TryRemove(uid, out _);
 
@@ -74,6 +81,8 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
 
     private async ValueTask<NbdExportAnswer> FindForAgentAsync(string name, NbdPeer peer, CancellationToken token)
     {
+        bool asksLineage = name.EndsWith(LineageExport.NameOf(""), StringComparison.Ordinal);
+        name = asksLineage ? name[..^LineageExport.NameOf("").Length] : name;
         int at = name.LastIndexOf('@');
         if (at < 0 || !long.TryParse(name.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out long term))
         {
@@ -93,9 +102,14 @@ public sealed class ReplicationExports(PeerNames peers, ILogger<ReplicationExpor
                 : $"the secondary of volume {uid} is of term {target.Term}; it must be prepared under term {term} first");
         }
 
+        if (asksLineage && target.Lineage is null && target.Export is not null)
+        {
+            return NbdExportAnswer.Unknown($"the secondary of volume {uid} keeps no lineage");
+        }
+
         return (await StrangerAsync(target, peer, token) ?? await target.Refusal(token)) is { } refusal
             ? NbdExportAnswer.RefusedByPolicy($"the secondary of volume {uid}: {refusal}")
-            : NbdExportAnswer.Serve(target.Export!);
+            : NbdExportAnswer.Serve(asksLineage ? target.Lineage! : target.Export!);
     }
 
     private async ValueTask<NbdExportAnswer> FindPlainAsync(string name, NbdPeer peer, CancellationToken token)

@@ -19,6 +19,7 @@ public sealed class SecondaryService
     private readonly ILogger log;
     private readonly RawFile disk;
     private readonly SecondaryReplica replica;
+    private readonly ReplicaLineage lineage;
     private readonly GuestExport vmView;
     private readonly Term term;
     private readonly string uid;
@@ -27,6 +28,7 @@ public sealed class SecondaryService
     private readonly CancellationTokenSource closing = new();
     private NbdExport? export;
     private NbdExport? plain;
+    private NbdExport? shown;
     private int primaries;
     private volatile bool hadPrimary;
     private Task watching = Task.CompletedTask;
@@ -38,11 +40,12 @@ public sealed class SecondaryService
         ReplicaNews news,
         RawFile disk,
         SecondaryReplica replica,
+        ReplicaLineage lineage,
         GuestExport vmView,
         Action<SecondaryService> becameStale)
     {
         (this.parts, this.memory, this.paths, this.news) = (parts, memory, paths, news);
-        (this.disk, this.replica, this.vmView, this.becameStale) = (disk, replica, vmView, becameStale);
+        (this.disk, this.replica, this.lineage, this.vmView, this.becameStale) = (disk, replica, lineage, vmView, becameStale);
         leftBehind = new(parts, memory);
         uid = memory.Current.Spec.Uid;
         term = new(memory.Current.Spec.Term);
@@ -62,10 +65,11 @@ public sealed class SecondaryService
     /// <param name="parts">Of the process.</param>
     /// <param name="memory">Of the replica; its spec says who this is.</param>
     /// <param name="paths">Of the replica.</param>
+    /// <param name="lineage">Of the replica; stays the caller's.</param>
     /// <param name="becameStale">Told once when the copy has lost its primary and the record says that it misses writes: it is to begin
     /// anew before it takes a primary again. Must not block or call back.</param>
     public static async Task<SecondaryService> OpenAsync(
-        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, Action<SecondaryService> becameStale)
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, ReplicaLineage lineage, Action<SecondaryService> becameStale)
     {
         ReplicaSpec spec = memory.Current.Spec;
         RawFile disk = paths.OpenDisk(spec);
@@ -73,10 +77,10 @@ public sealed class SecondaryService
         SecondaryReplica? replica = null;
         try
         {
-            replica = await OpenReplicaAsync(parts, memory, paths, disk, news);
+            replica = await OpenReplicaAsync(parts, memory, paths, lineage, disk, news);
             GuestExport vmView = await GuestExport.OpenAsync(
                 parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: null);
-            SecondaryService service = new(parts, memory, paths, news, disk, replica, vmView, becameStale);
+            SecondaryService service = new(parts, memory, paths, news, disk, replica, lineage, vmView, becameStale);
             if (replica.State == ReplicationState.Running)
             {
                 service.hadPrimary = true;
@@ -147,7 +151,8 @@ public sealed class SecondaryService
     }
 
     /// <summary>After a restart in the middle of a promotion: goes on with it. Only what is surely there is served.</summary>
-    public static async Task<PrimaryBase> ResumePromotionAsync(VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths)
+    public static async Task<PrimaryBase> ResumePromotionAsync(
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, ReplicaLineage lineage)
     {
         ReplicaSpec spec = memory.Current.Spec;
         EpochStore epochs = paths.Epochs(spec);
@@ -169,7 +174,7 @@ public sealed class SecondaryService
                     throw new VolumeFaultException(
                         VolumeFaultKind.Damaged, "the buffer of an unfinished failover was lost with the machine: the disk is a mixture");
                 default:
-                    return await ResumeAsync(parts, memory, paths, disk);
+                    return await ResumeAsync(parts, memory, paths, lineage, disk);
             }
         }
         catch
@@ -190,6 +195,7 @@ public sealed class SecondaryService
             _ => Api.ReplicaState.Done,
         };
         status.Connected = IsConnected;
+        status.HoldsOlder = replica.HoldsOlder;
         status.Epoch = replica.Epoch;
         status.CheckpointSequence = news.Checkpoints;
         ApiMapping.Fill(status, replica.LastCheckpoint);
@@ -216,11 +222,12 @@ public sealed class SecondaryService
         return drained && flushed;
     }
 
-    private static async Task<PrimaryBase> ResumeAsync(VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, RawFile disk)
+    private static async Task<PrimaryBase> ResumeAsync(
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, ReplicaLineage lineage, RawFile disk)
     {
         ReplicaSpec spec = memory.Current.Spec;
         ReplicaNews news = new(parts.Logs.CreateLogger<SecondaryReplica>(), spec.Uid, spec.Term);
-        SecondaryReplica replica = await OpenReplicaAsync(parts, memory, paths, disk, news);
+        SecondaryReplica replica = await OpenReplicaAsync(parts, memory, paths, lineage, disk, news);
         if (replica.State == ReplicationState.Running)
         {
             await replica.StopAsync(new(spec.Term), failover: true, ApiMapping.ToReplica(spec.RecoveryPoint));
@@ -231,7 +238,7 @@ public sealed class SecondaryService
     }
 
     private static ValueTask<SecondaryReplica> OpenReplicaAsync(
-        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, RawFile disk, ReplicaNews news)
+        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, ReplicaLineage lineage, RawFile disk, ReplicaNews news)
     {
         ReplicaSpec spec = memory.Current.Spec;
         return SecondaryReplica.OpenAsync(
@@ -250,7 +257,8 @@ public sealed class SecondaryService
             memory,
             new(spec.Term),
             parts.Time,
-            news);
+            news,
+            lineage);
     }
 
     private void Serve()
@@ -258,12 +266,16 @@ public sealed class SecondaryService
         StoredReplica known = memory.Current;
         export = Target(ReplicationExports.NameOf(uid, term.Value), known.Generation);
         plain = known.Spec.PlainExportName.Length > 0 ? Target(known.Spec.PlainExportName, known.Generation) : null;
+        shown = new NbdExport(
+            LineageExport.NameOf(export.Name),
+            new LineageExport(replica, disk.LengthBytes, reason => log.AnnouncementRefused(uid, term.Value, reason)));
         parts.Replication.Serve(
             uid,
             term.Value,
             export,
             plain,
             async token => await IsStaleAsync(token) ? "its copy misses writes and begins anew first; try again" : null,
+            shown,
             new PrimaryCheck(parts, memory).RefusalAsync);
     }
 
@@ -312,7 +324,7 @@ public sealed class SecondaryService
     private async Task StopServingAsync()
     {
         parts.Replication.Remove(uid);
-        foreach (NbdExport? served in new[] { export, plain })
+        foreach (NbdExport? served in new[] { export, plain, shown })
         {
             if (served is not null)
             {
@@ -321,7 +333,7 @@ public sealed class SecondaryService
             }
         }
 
-        (export, plain) = (null, null);
+        (export, plain, shown) = (null, null, null);
     }
 
     private static async Task Calling(Func<Task> call)

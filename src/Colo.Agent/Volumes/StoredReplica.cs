@@ -42,6 +42,9 @@ public sealed record StoredReplica
     /// <summary>Primary: the generation of the secondary that was last in sync with it; with another one, only a full copy will do.</summary>
     public string PeerGeneration { get; init; } = "";
 
+    /// <summary>How often the lineage had been written when it was opened last; null where an agent had the replica that keeps none.</summary>
+    public long? LineageWrites { get; init; }
+
     /// <summary>Checkpoints completed under this term.</summary>
     public long CheckpointSequence { get; init; }
 

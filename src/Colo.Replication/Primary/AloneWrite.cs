@@ -3,22 +3,43 @@ using Colo.Blocks;
 
 namespace Colo.Replication;
 
-/// <summary>Writes and flushes to the local disk alone. The caller has entered the gate and has found the state Alone; each leaves the gate.</summary>
-internal sealed class AloneWrite(IBlockDevice local, RequestGate gate, ServeSwitch serve, ErrorLatch errors, Divergence divergence)
+/// <summary>
+/// Writes and flushes to the local disk alone. The caller has entered the gate and has found the state Alone; each leaves the gate. A write
+/// is marked before it happens, so that the secondary gets it later whatever happens here.
+/// </summary>
+internal sealed class AloneWrite(
+    IBlockDevice local, RequestGate gate, ServeSwitch serve, ErrorLatch errors, Divergence divergence, WriteTracking? tracking)
 {
     public ValueTask<BlockStatus> WriteAsync(long offsetBytes, ReadOnlyMemory<byte> source, RequestFlags flags)
     {
         divergence.HasWrittenAlone = true;
-        return Finish(local.WriteAsync(offsetBytes, source, flags));
+        BlockRange range = new(offsetBytes, source.Length);
+        return tracking is null || tracking.TryMark(range)
+            ? Finish(local.WriteAsync(offsetBytes, source, flags))
+            : MarkThenWriteAsync(range, source, flags);
     }
 
     public ValueTask<BlockStatus> WriteZeroesAsync(BlockRange range, RequestFlags flags)
     {
         divergence.HasWrittenAlone = true;
-        return Finish(ZeroFallback.WriteZeroesAsync(local, range, flags));
+        return tracking is null || tracking.TryMark(range)
+            ? Finish(ZeroFallback.WriteZeroesAsync(local, range, flags))
+            : MarkThenZeroAsync(range, flags);
     }
 
     public ValueTask<BlockStatus> FlushAsync() => Finish(local.FlushAsync());
+
+    private async ValueTask<BlockStatus> MarkThenWriteAsync(BlockRange range, ReadOnlyMemory<byte> source, RequestFlags flags)
+    {
+        BlockStatus marked = await tracking!.MarkAsync(range);
+        return await Finish(marked == BlockStatus.Ok ? local.WriteAsync(range.Offset, source, flags) : new(marked));
+    }
+
+    private async ValueTask<BlockStatus> MarkThenZeroAsync(BlockRange range, RequestFlags flags)
+    {
+        BlockStatus marked = await tracking!.MarkAsync(range);
+        return await Finish(marked == BlockStatus.Ok ? ZeroFallback.WriteZeroesAsync(local, range, flags) : new(marked));
+    }
 
     private ValueTask<BlockStatus> Finish(ValueTask<BlockStatus> written)
     {

@@ -13,6 +13,10 @@ internal sealed class GoingAlone(
     ServeSwitch serve,
     ErrorLatch errors,
     Divergence divergence,
+    RangeLock inFlight,
+    ReplicaLineage? lineage,
+    PrimaryReplicaOptions options,
+    TimeProvider time,
     OwnedTasks tasks)
 {
     /// <summary>Called on the I/O path: the link is lost, whatever it was that failed.</summary>
@@ -55,7 +59,8 @@ internal sealed class GoingAlone(
         }
     }
 
-    /// <summary>First the record, then the acknowledgements: the order that lets no acknowledged write be lost.</summary>
+    /// <summary>First the record, then the marks of what may be on one side only, then the acknowledgements: the order that lets no
+    /// acknowledged write be lost, and none be missing from the next resync.</summary>
     private async Task GoAsync(string reason)
     {
         secondary.LetGo();
@@ -65,7 +70,34 @@ internal sealed class GoingAlone(
             return;
         }
 
+        await BeginMapAsync();
         divergence.Forget();
         serve.TryChange([ServeState.Suspended], ServeState.Alone, reason);
+    }
+
+    /// <summary>Nothing is acknowledged before the map has begun: with a state directory that cannot be written, the guest waits.</summary>
+    private async Task BeginMapAsync()
+    {
+        if (lineage is null)
+        {
+            return;
+        }
+
+        List<BlockRange> doubtful = [];
+        inFlight.CopyTo(doubtful);
+        doubtful.AddRange(divergence.LocalFailed?.SetRanges() ?? []);
+        while (true)
+        {
+            try
+            {
+                await lineage.GoAloneAsync(doubtful);
+                return;
+            }
+            catch (IOException e)
+            {
+                errors.Report(ReplicationError.PrimaryDisk, BlockStatus.IoError, $"the map of dirty grains cannot be begun: {e.Message}");
+                await Task.Delay(options.ArbiterRetryLast, time, tasks.Closing);
+            }
+        }
     }
 }

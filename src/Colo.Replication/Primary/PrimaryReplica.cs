@@ -14,6 +14,8 @@ namespace Colo.Replication;
 public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
 {
     private readonly IBlockDevice local;
+    private readonly ReplicaLineage? lineage;
+    private readonly WriteTracking? tracking;
     private readonly RequestGate gate = new();
     private readonly RangeLock inFlight = new();
     private readonly Divergence divergence;
@@ -27,6 +29,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     private readonly PrimaryTerm reign;
     private readonly PrimaryCheckpoint checkpoint;
     private readonly Resync resync;
+    private readonly AttachedSecondary secondary;
     private readonly PrimaryControl control;
 
     private PrimaryReplica(
@@ -34,10 +37,12 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         IBlockDevice local,
         IArbiter arbiter,
         TermGuard terms,
+        ReplicaLineage? lineage,
         TimeProvider time,
         IReplicationObserver observer)
     {
         this.local = local;
+        this.lineage = lineage;
         SemaphoreSlim calls = new(1);
         OwnedTasks tasks = new();
         ErrorLatch errors = new(time, observer);
@@ -45,21 +50,29 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         serve = new ServeSwitch(gate, divergence, observer);
         quorum = new Quorum(local, this, time);
         records = new RecordKeeper(options, arbiter, time, observer);
-        AttachedSecondary secondary = new(quorum, divergence, tasks);
-        reign = new PrimaryTerm(options.Term, terms, records, serve, secondary);
-        GoingAlone goingAlone = new(records, reign, secondary, serve, errors, divergence, tasks);
+        secondary = new AttachedSecondary(quorum, divergence, tasks);
+        reign = new PrimaryTerm(options.Term, options.Node, terms, records, serve, secondary, lineage);
+        GoingAlone goingAlone = new(records, reign, secondary, serve, errors, divergence, inFlight, lineage, options, time, tasks);
+        tracking = lineage is null
+            ? null
+            : new WriteTracking(lineage, quorum, inFlight, serve, errors, time) { ForwardFailed = goingAlone.ForwardFailed };
 
         checkpoint = new PrimaryCheckpoint(secondary, gate, serve, errors, time, observer);
         ForwardWatchdog watchdog = new(options.ForwardTimeout, quorum, checkpoint, goingAlone, time);
         resync = new Resync(
-            options, reign, goingAlone, checkpoint, quorum, gate, inFlight, serve, errors, divergence, calls, tasks, time, observer);
+            options, reign, goingAlone, checkpoint, quorum, gate, inFlight, serve, errors, divergence, lineage, calls, tasks, time, observer);
+        ResyncChoice choice = new(options, records, serve, divergence, lineage);
         SecondaryAttach attach = new(
-            reign, records, secondary, goingAlone, resync, quorum, gate, serve, errors, divergence, tasks, time);
+            reign, secondary, goingAlone, resync, choice, quorum, gate, serve, errors, lineage, tasks, time);
         control = new PrimaryControl(
             options, reign, attach, secondary, goingAlone, checkpoint, watchdog, serve, errors, calls, tasks, time, observer);
+        if (tracking is not null)
+        {
+            tasks.Own(tracking.CoolAsync(tasks.Closing));
+        }
 
-        alone = new AloneWrite(local, gate, serve, errors, divergence);
-        slowWrite = new SlowWrite(quorum, alone, gate, inFlight, serve);
+        alone = new AloneWrite(local, gate, serve, errors, divergence, tracking);
+        slowWrite = new SlowWrite(quorum, alone, gate, inFlight, serve, tracking);
         slowRead = new SlowRead(quorum, serve, errors, divergence, resync, secondary);
         judge = new QuorumJudge(quorum, serve, errors, divergence, goingAlone);
     }
@@ -87,10 +100,19 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     /// <summary>The end of the resync that runs (or ran last): true where the secondary is recorded as InSync.</summary>
     public Task<bool> ResyncCompletion => resync.Completion;
 
+    /// <summary>What the secondary that is attached was brought in sync by; null where there is none.</summary>
+    public ResyncMode? AttachedMode => secondary.Current?.Mode;
+
     /// <summary>Ends when the arbiter has confirmed the term; fails with Superseded where a newer one exists.</summary>
     public Task Confirmed => reign.Confirmed;
 
-    /// <summary>Writes were acknowledged without a secondary since this replica was opened: a full resync is needed.</summary>
+    /// <summary>Which content this is, and what differs from the secondary's; null where none is kept.</summary>
+    public LineageRecord? Lineage => lineage?.Record;
+
+    /// <summary>Bytes that the secondary misses, as far as a map is kept.</summary>
+    public long? BytesOutOfSync => lineage is { IsTracking: true } tracked ? tracked.DirtyBytes : null;
+
+    /// <summary>Writes were acknowledged without a secondary since this replica was opened: it is not equal any more.</summary>
     public bool HasWrittenAlone => divergence.HasWrittenAlone;
 
     public long LengthBytes => local.LengthBytes;
@@ -104,6 +126,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     /// <param name="terms">Of this node and volume.</param>
     /// <param name="time">Of all timeouts.</param>
     /// <param name="observer">Told what happens.</param>
+    /// <param name="lineage">Of this replica, not owned; without one every resync is a full copy.</param>
     /// <exception cref="StaleTermException">this node has seen a higher term.</exception>
     public static async ValueTask<PrimaryReplica> OpenAsync(
         PrimaryReplicaOptions options,
@@ -111,11 +134,13 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         IArbiter arbiter,
         ITermStore terms,
         TimeProvider time,
-        IReplicationObserver? observer = null)
+        IReplicationObserver? observer = null,
+        ReplicaLineage? lineage = null)
     {
         TermGuard guard = await TermGuard.OpenAsync(terms);
         await guard.AcceptAsync(options.Term);
-        PrimaryReplica replica = new(options, local, arbiter, guard, time, observer ?? SilentObserver.Instance);
+        await (lineage?.BeginTermAsync(options.Term) ?? ValueTask.CompletedTask);
+        PrimaryReplica replica = new(options, local, arbiter, guard, lineage, time, observer ?? SilentObserver.Instance);
         replica.control.Begin();
         return replica;
     }
@@ -192,7 +217,13 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         switch (serve.State)
         {
             case ServeState.Replicating when inFlight.TryAcquire(new(offsetBytes, source.Length), out RangeLock.Held held):
-                return quorum.Write(held, offsetBytes, source, flags);
+                if (tracking is null || (tracking.TryTouch(new(offsetBytes, source.Length)) && serve.State == ServeState.Replicating))
+                {
+                    return quorum.Write(held, offsetBytes, source, flags);
+                }
+
+                held.Dispose();
+                goto default;
             case ServeState.Alone:
                 return alone.WriteAsync(offsetBytes, source, flags);
             default:
@@ -220,7 +251,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
             flags &= ~RequestFlags.FastOnly;
         }
 
-        return slowWrite.RunAsync(RequestKind.Zero, range, default, flags);
+        return ZeroAsync(range, flags);
     }
 
     /// <summary>A discard leaves old bytes or zeroes, as each disk likes; replicas must be equal, so it is carried out as zeroes on both,
@@ -233,7 +264,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
             return new(refused);
         }
 
-        return slowWrite.RunAsync(RequestKind.Zero, range, default, (flags & RequestFlags.ForceUnitAccess) | RequestFlags.MayUnmap);
+        return ZeroAsync(range, (flags & RequestFlags.ForceUnitAccess) | RequestFlags.MayUnmap);
     }
 
     public ValueTask<BlockStatus> FlushAsync()
@@ -284,6 +315,23 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     void IQuorumOwner.Judge(QuorumRequest request) => judge.Judge(request);
 
     private bool CanZeroFast => local.Capabilities.CanZeroFast && quorum.Remote is null or { Capabilities.CanZeroFast: true };
+
+    private ValueTask<BlockStatus> ZeroAsync(BlockRange range, RequestFlags flags) =>
+        tracking is null || range.Length <= WriteTracking.MaxRequestBytes
+            ? slowWrite.RunAsync(RequestKind.Zero, range, default, flags)
+            : ZeroPiecesAsync(range, flags);
+
+    private async ValueTask<BlockStatus> ZeroPiecesAsync(BlockRange range, RequestFlags flags)
+    {
+        BlockStatus status = BlockStatus.Ok;
+        for (long at = range.Offset; at < range.End && status == BlockStatus.Ok; at += WriteTracking.MaxRequestBytes)
+        {
+            BlockRange piece = BlockRange.FromTo(at, Math.Min(at + WriteTracking.MaxRequestBytes, range.End));
+            status = await slowWrite.RunAsync(RequestKind.Zero, piece, default, flags);
+        }
+
+        return status;
+    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<BlockStatus> FinishReadAsync(ValueTask<BlockStatus> read, long offsetBytes, Memory<byte> destination)

@@ -7,19 +7,23 @@ namespace Colo.Replication;
 internal sealed class PrimaryTerm
 {
     private readonly Term term;
+    private readonly string node;
     private readonly TermGuard terms;
     private readonly RecordKeeper records;
     private readonly ServeSwitch serve;
     private readonly AttachedSecondary secondary;
+    private readonly ReplicaLineage? lineage;
     private readonly TaskCompletionSource confirmed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public PrimaryTerm(Term term, TermGuard terms, RecordKeeper records, ServeSwitch serve, AttachedSecondary secondary)
+    public PrimaryTerm(Term term, string node, TermGuard terms, RecordKeeper records, ServeSwitch serve, AttachedSecondary secondary, ReplicaLineage? lineage)
     {
         this.term = term;
+        this.node = node;
         this.terms = terms;
         this.records = records;
         this.serve = serve;
         this.secondary = secondary;
+        this.lineage = lineage;
 
         // Whoever never asks for Confirmed must not be told of it by the finalizer.
         _ = confirmed.Task.ContinueWith(
@@ -30,6 +34,9 @@ internal sealed class PrimaryTerm
     }
 
     public Term Value => term;
+
+    /// <summary>This one.</summary>
+    public string Node => node;
 
     public Task Confirmed => confirmed.Task;
 
@@ -44,6 +51,12 @@ internal sealed class PrimaryTerm
         }
 
         bool inSync = records.Current!.SecondaryState == SecondaryState.InSync;
+        if (!inSync && lineage is not null)
+        {
+            // The former process may have died between the record and this.
+            await lineage.GoAloneAsync([]);
+        }
+
         serve.TryChange(
             [ServeState.Confirming],
             inSync ? ServeState.Waiting : ServeState.Alone,

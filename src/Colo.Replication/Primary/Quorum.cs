@@ -13,10 +13,14 @@ internal sealed class Quorum(IBlockDevice local, IQuorumOwner owner, TimeProvide
     private readonly Stack<QuorumRequest> idle = new();
     private QuorumRequest[] all = [];
     private IReplicationLink? remote;
+    private long requests;
 
     public IBlockDevice Local { get; } = local;
 
     public IReplicationLink? Remote => Volatile.Read(ref remote);
+
+    /// <summary>Of the guest, so far; may be off by those that begin at this moment.</summary>
+    public long Requests => Volatile.Read(ref requests);
 
     public IQuorumOwner Owner { get; } = owner;
 
@@ -83,6 +87,7 @@ internal sealed class Quorum(IBlockDevice local, IQuorumOwner owner, TimeProvide
     {
         lock (pool)
         {
+            requests++;
             if (idle.TryPop(out QuorumRequest? request))
             {
                 return request;

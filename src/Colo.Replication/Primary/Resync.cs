@@ -17,6 +17,7 @@ internal sealed class Resync(
     ServeSwitch serve,
     ErrorLatch errors,
     Divergence divergence,
+    ReplicaLineage? lineage,
     SemaphoreSlim calls,
     OwnedTasks tasks,
     TimeProvider time,
@@ -31,7 +32,7 @@ internal sealed class Resync(
 
     /// <summary>Before the switch to Replicating: it releases reads that settle their range through this very copy.</summary>
     public void Prepare(Attachment filled) =>
-        Volatile.Write(ref latest, new ResyncCopy(filled, quorum.Local, gate, inFlight, options, time, observer));
+        Volatile.Write(ref latest, new ResyncCopy(filled, quorum, gate, inFlight, lineage, options, time, observer));
 
     /// <summary>The switch did not happen: what was prepared never runs.</summary>
     public void Abandon(string reason) => Volatile.Read(ref latest)?.End(completed: false, reason);
@@ -70,7 +71,7 @@ internal sealed class Resync(
                 done = await FinishAsync(filled);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or ReplicationException)
+        catch (Exception e) when (e is OperationCanceledException or ReplicationException or IOException)
         {
             copy.End(completed: false, e.Message);
             return false;
@@ -101,13 +102,18 @@ internal sealed class Resync(
         if (filled.Mode == ResyncMode.Recopy)
         {
             divergence.Unsure = null;
-            return true;
+            return await EndMapAsync(filled);
         }
 
         await calls.WaitAsync(filled.Stopped);
         try
         {
             await checkpoint.CloseEpochAsync(filled, filled.Stopped);
+            if (!await EndMapAsync(filled))
+            {
+                return false;
+            }
+
             await term.RecordAsync(filled.Link.PeerNode, SecondaryState.InSync, filled.Stopped);
             filled.IsReadable = true;
             return serve.State == ServeState.Replicating;
@@ -122,6 +128,9 @@ internal sealed class Resync(
             calls.Release();
         }
     }
+
+    /// <summary>The secondary has said that it is durably equal: the map is over, before the record says InSync.</summary>
+    private async ValueTask<bool> EndMapAsync(Attachment filled) => lineage is null || await lineage.TryEndAsync(filled.Number);
 
     private void CopyFailed(ResyncCopy copy)
     {

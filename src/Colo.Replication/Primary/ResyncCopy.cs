@@ -3,7 +3,7 @@ using Colo.Blocks;
 namespace Colo.Replication;
 
 /// <summary>
-/// Copies the local disk to an attached secondary, in disk order, while the guest writes. One pass is enough: guest writes are forwarded
+/// Copies what differs to an attached secondary, in disk order, while the guest writes. One pass is enough: guest writes are forwarded
 /// as well, and the copier takes each chunk's in-flight range, so that of an overlapping pair the secondary gets the newer last.
 /// </summary>
 internal sealed class ResyncCopy
@@ -14,8 +14,15 @@ internal sealed class ResyncCopy
     /// <summary>A chunk in more pieces than this is sent whole: small requests cost more than the zeroes between them.</summary>
     private const int MaxPieces = 16;
 
+    /// <summary>Copied before the secondary is asked for a durable answer, after which an interruption finds it done.</summary>
+    private const long SettleBytes = 32 << 20;
+
     private readonly Attachment attachment;
+    private readonly DirtyBitmap toCopy;
     private readonly IBlockDevice local;
+    private readonly ReplicaLineage? lineage;
+    private readonly ResyncPace pace;
+    private readonly long totalBytes;
     private readonly RequestGate gate;
     private readonly RangeLock inFlight;
     private readonly PrimaryReplicaOptions options;
@@ -27,19 +34,26 @@ internal sealed class ResyncCopy
     private long nextOffset;
     private long doneBytes;
     private long zeroBytes;
+    private List<BlockRange> copied = [];
+    private long copiedBytes;
     private string? failure;
 
     public ResyncCopy(
         Attachment attachment,
-        IBlockDevice local,
+        Quorum quorum,
         RequestGate gate,
         RangeLock inFlight,
+        ReplicaLineage? lineage,
         PrimaryReplicaOptions options,
         TimeProvider time,
         IReplicationObserver observer)
     {
         this.attachment = attachment;
-        this.local = local;
+        local = quorum.Local;
+        this.lineage = attachment.Mode == ResyncMode.Recopy ? null : lineage;
+        toCopy = attachment.ToCopy ?? throw new ArgumentException("nothing is to be copied", nameof(attachment));
+        totalBytes = toCopy.SetBytes;
+        pace = new ResyncPace(quorum, options.ResyncBytesPerSecond, time);
         this.gate = gate;
         this.inFlight = inFlight;
         this.options = options;
@@ -76,6 +90,9 @@ internal sealed class ResyncCopy
         lock (counting)
         {
             failure = completed ? null : failure ?? reason ?? "the secondary was detached";
+
+            // What a read had made equal ahead of its turn is not copied again.
+            doneBytes = completed && attachment.Mode == ResyncMode.Recopy ? totalBytes : doneBytes;
         }
 
         Publish(completed ? ResyncState.Completed : ResyncState.Interrupted);
@@ -117,7 +134,40 @@ internal sealed class ResyncCopy
             }
 
             Publish(ResyncState.Copying);
-            await KeepToRateAsync();
+            await SettleAsync(chunk);
+            await pace.KeepAsync(chunk.Length, attachment.Stopped);
+        }
+    }
+
+    /// <summary>Clears what was copied, a lot at a time, after the secondary has answered a flush that began behind it.</summary>
+    private async ValueTask SettleAsync(BlockRange chunk)
+    {
+        if (lineage is null)
+        {
+            return;
+        }
+
+        List<BlockRange> lot;
+        lock (counting)
+        {
+            copied.Add(chunk);
+            copiedBytes += chunk.Length;
+            if (copiedBytes < SettleBytes)
+            {
+                return;
+            }
+
+            (lot, copied, copiedBytes) = (copied, [], 0);
+        }
+
+        BlockStatus flushed = await attachment.Link.FlushAsync();
+        if (flushed == BlockStatus.Ok)
+        {
+            lineage.Copied(attachment.Number, lot);
+        }
+        else
+        {
+            Fail(ReplicationError.Forward, flushed, $"a flush of the secondary during the copy: {flushed}");
         }
     }
 
@@ -125,9 +175,13 @@ internal sealed class ResyncCopy
     {
         lock (counting)
         {
-            chunk = BlockRange.FromTo(nextOffset, Math.Min(nextOffset + options.ResyncChunkBytes, local.LengthBytes));
+            if (!toCopy.TryFindSet(nextOffset, out chunk, options.ResyncChunkBytes))
+            {
+                return false;
+            }
+
             nextOffset = chunk.End;
-            return !chunk.IsEmpty && !attachment.Stopped.IsCancellationRequested;
+            return !attachment.Stopped.IsCancellationRequested;
         }
     }
 
@@ -218,21 +272,6 @@ internal sealed class ResyncCopy
         return false;
     }
 
-    private async ValueTask KeepToRateAsync()
-    {
-        if (options.ResyncBytesPerSecond == 0)
-        {
-            return;
-        }
-
-        TimeSpan due = TimeSpan.FromSeconds((double)Volatile.Read(ref doneBytes) / options.ResyncBytesPerSecond);
-        TimeSpan early = due - time.GetElapsedTime(startedAt);
-        if (early > TimeSpan.Zero)
-        {
-            await Task.Delay(early, time, attachment.Stopped).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
-
     private void Publish(ResyncState state)
     {
         ResyncProgress progress;
@@ -250,7 +289,7 @@ internal sealed class ResyncCopy
         long speed = seconds > 0 ? (long)(doneBytes / seconds) : 0;
         DateTimeOffset? finish = state != ResyncState.Copying || speed == 0
             ? null
-            : time.GetUtcNow() + TimeSpan.FromSeconds((double)(local.LengthBytes - doneBytes) / speed);
-        return new(state, doneBytes, local.LengthBytes, Volatile.Read(ref zeroBytes), speed, started, finish, failure);
+            : time.GetUtcNow() + TimeSpan.FromSeconds((double)(totalBytes - doneBytes) / speed);
+        return new(state, attachment.Mode, doneBytes, totalBytes, Volatile.Read(ref zeroBytes), speed, started, finish, failure);
     }
 }

@@ -12,6 +12,15 @@ public enum ResyncMode
     /// <summary>After an unclean restart of a primary whose record says InSync: the record stays so, and what was in flight at the crash
     /// is made equal in the background. See README.md, "After a crash".</summary>
     Recopy,
+
+    /// <summary>As the lineages of both say: nothing, what differs, or everything. An unknown lineage is refused.</summary>
+    Auto,
+
+    /// <summary>As Auto, for a secondary that the record says is in sync: refused (NeedsResync) where it is not.</summary>
+    Rejoin,
+
+    /// <summary>What the maps and activity logs of both sides say; never asked for, but what Auto may come to.</summary>
+    Bitmap,
 }
 
 public enum ResyncState
@@ -23,8 +32,9 @@ public enum ResyncState
 
 /// <summary>How far a resync is.</summary>
 /// <param name="State">Running, or how it ended.</param>
-/// <param name="DoneBytes">Of the device, in disk order.</param>
-/// <param name="TotalBytes">Of the device.</param>
+/// <param name="Mode">How much of the device is to be copied.</param>
+/// <param name="DoneBytes">Copied, in disk order.</param>
+/// <param name="TotalBytes">To be copied: what differs, or the device.</param>
 /// <param name="ZeroBytes">Of what is done: sent as zeroes rather than data.</param>
 /// <param name="BytesPerSecond">Since the start.</param>
 /// <param name="Started">When.</param>
@@ -32,6 +42,7 @@ public enum ResyncState
 /// <param name="Failure">Why it was interrupted.</param>
 public sealed record ResyncProgress(
     ResyncState State,
+    ResyncMode Mode,
     long DoneBytes,
     long TotalBytes,
     long ZeroBytes,

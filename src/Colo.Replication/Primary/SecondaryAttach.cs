@@ -3,38 +3,42 @@ using Colo.Blocks;
 namespace Colo.Replication;
 
 /// <summary>
-/// Attaches a secondary: refuses one that does not fit, records Syncing before the first byte of a full copy, switches to Replicating at
+/// Attaches a secondary: refuses one that does not fit, records Syncing before the first byte of a copy, switches to Replicating at
 /// a moment without writes in flight, and records InSync, now or at the end of the resync.
 /// </summary>
 internal sealed class SecondaryAttach(
     PrimaryTerm term,
-    RecordKeeper records,
     AttachedSecondary secondary,
     GoingAlone goingAlone,
     Resync resync,
+    ResyncChoice choice,
     Quorum quorum,
     RequestGate gate,
     ServeSwitch serve,
     ErrorLatch errors,
-    Divergence divergence,
+    ReplicaLineage? lineage,
     OwnedTasks tasks,
     TimeProvider time)
 {
-    private const string NeedsFullResync = "writes were acknowledged without the secondary: a full resync is needed";
-
     /// <summary>Returns when writes are forwarded. The link stays the caller's where it throws.</summary>
     public async Task<Attachment> ForwardToAsync(IReplicationLink link, ResyncMode mode, CancellationToken token)
     {
         RequireFit(link);
         await WaitUntilAloneOrWaitingAsync(token);
-        RequireMode(link, mode);
-        if (mode == ResyncMode.Full)
+        ResyncDecision decision = await choice.DecideAsync(link, mode, token);
+        LineageAnnouncement? announcement = await BeginAttachAsync(link, decision);
+        if (decision.Mode is ResyncMode.Full or ResyncMode.Bitmap)
         {
             // Before the first byte: a half-filled secondary must never look like one that can be promoted.
             await term.RecordAsync(link.PeerNode, SecondaryState.Syncing, token);
         }
 
-        Attachment added = new(link, mode, quorum.Local.LengthBytes);
+        if (announcement is not null && decision.Peer is not null)
+        {
+            await link.AnnounceAsync(announcement, token);
+        }
+
+        Attachment added = new(link, decision, quorum.Local.LengthBytes, lineage);
         await SwitchToReplicatingAsync(added, token);
         return added;
     }
@@ -46,6 +50,7 @@ internal sealed class SecondaryAttach(
         if (added.Mode == ResyncMode.None)
         {
             // After the switch: from there on every acknowledged write is on both.
+            await (lineage?.TryEndAsync(added.Number) ?? new(true));
             await RecordInSyncAsync(added, token);
         }
         else
@@ -92,22 +97,16 @@ internal sealed class SecondaryAttach(
         }
     }
 
-    private void RequireMode(IReplicationLink link, ResyncMode mode)
+    /// <summary>The map, and whose it is, before the secondary hears of it: whatever happens in between, too much is copied.</summary>
+    private async Task<LineageAnnouncement?> BeginAttachAsync(IReplicationLink link, ResyncDecision decision)
     {
-        VolumeRecord record = records.Current!;
-        bool isItsSecondary = record.SecondaryState == SecondaryState.InSync && record.Secondary == link.PeerNode;
-        string? refusal = mode switch
+        try
         {
-            ResyncMode.None when serve.State == ServeState.Waiting && !isItsSecondary =>
-                $"{link.PeerNode} is not the secondary of {record}",
-            ResyncMode.None when divergence.HasWrittenAlone => NeedsFullResync,
-            ResyncMode.Recopy when serve.State != ServeState.Waiting || !isItsSecondary =>
-                $"a re-copy needs a secondary that is in sync by the record, which is {record}",
-            _ => null,
-        };
-        if (refusal is not null)
+            return lineage is null ? null : await lineage.BeginAttachAsync(decision.Plan, term.Node, link.PeerNode, decision.Peer);
+        }
+        catch (IOException e)
         {
-            throw new ReplicationException(ReplicationFault.WrongState, refusal);
+            throw new ReplicationException(ReplicationFault.Failed, $"the lineage cannot be stored: {e.Message}", inner: e);
         }
     }
 
@@ -118,9 +117,9 @@ internal sealed class SecondaryAttach(
         try
         {
             await gate.DrainAsync().WaitAsync(token);
-            if (added.Mode == ResyncMode.None && divergence.HasWrittenAlone)
+            if (added.Mode == ResyncMode.None)
             {
-                throw new ReplicationException(ReplicationFault.WrongState, NeedsFullResync);
+                choice.RequireNothingWritten();
             }
 
             secondary.Add(added);

@@ -6,7 +6,7 @@ namespace Colo.Replication;
 /// <summary>
 /// A write or flush that has to wait: for the gate, for the state, or for an overlapping one in flight. Also the way of all zeroes.
 /// </summary>
-internal sealed class SlowWrite(Quorum quorum, AloneWrite alone, RequestGate gate, RangeLock inFlight, ServeSwitch serve)
+internal sealed class SlowWrite(Quorum quorum, AloneWrite alone, RequestGate gate, RangeLock inFlight, ServeSwitch serve, WriteTracking? tracking)
 {
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<BlockStatus> RunAsync(RequestKind kind, BlockRange range, ReadOnlyMemory<byte> source, RequestFlags flags)
@@ -31,7 +31,8 @@ internal sealed class SlowWrite(Quorum quorum, AloneWrite alone, RequestGate gat
                     return await quorum.Flush();
                 case ServeState.Replicating:
                     RangeLock.Held held = await inFlight.AcquireAsync(range);
-                    if (serve.State == ServeState.Replicating)
+                    bool isHot = tracking is null || tracking.TryTouch(range);
+                    if (isHot && serve.State == ServeState.Replicating)
                     {
                         return await (kind == RequestKind.Write
                             ? quorum.Write(held, range.Offset, source, flags)
@@ -40,6 +41,11 @@ internal sealed class SlowWrite(Quorum quorum, AloneWrite alone, RequestGate gat
 
                     held.Dispose();
                     gate.Exit();
+                    if (!isHot && await tracking!.ActivateAsync(range) is var noted && noted != BlockStatus.Ok)
+                    {
+                        return noted;
+                    }
+
                     continue;
                 default:
                     gate.Exit();

@@ -17,7 +17,7 @@ internal sealed class EpochPairs(IEpochStore store, long lengthBytes, ErrorLatch
     {
         EpochRecord record = await store.ReadAsync();
         nextEpoch = record.Epoch + 1;
-        bool counts = record.Phase is EpochPhase.Replicating or EpochPhase.Committing;
+        bool counts = record.Phase is EpochPhase.Replicating or EpochPhase.Committing or EpochPhase.FillingOverOlder;
         EpochOverlays? pair = await store.OpenAsync(counts ? record.Epoch : 0);
         EpochBuffers? adopted = pair is null ? null : await EpochBuffers.AdoptAsync(pair);
         if (adopted is not null)
@@ -25,7 +25,7 @@ internal sealed class EpochPairs(IEpochStore store, long lengthBytes, ErrorLatch
             RequireLength(adopted);
         }
 
-        if (record.Phase is EpochPhase.Replicating)
+        if (record.Phase is EpochPhase.Replicating or EpochPhase.FillingOverOlder)
         {
             prepared = PrepareAsync(nextEpoch);
         }

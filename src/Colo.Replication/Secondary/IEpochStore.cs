@@ -11,6 +11,9 @@ public enum EpochPhase
     /// <summary>The secondary disk is being filled: the pair is no view of anything yet.</summary>
     Filling,
 
+    /// <summary>As Filling, and the pair keeps what the disk held before: active over hidden over secondary disk is that older content.</summary>
+    FillingOverOlder,
+
     /// <summary>The secondary disk is complete, but the pair was lost with its machine: there is no last checkpoint until the next one.</summary>
     Viewless,
 

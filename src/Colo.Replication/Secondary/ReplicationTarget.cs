@@ -64,7 +64,7 @@ public sealed class ReplicationTarget : IBlockDevice
             return SlowAsync(entered: false, zeroes: false, range, source, flags);
         }
 
-        if (!MayForward || NeedsCopy(range))
+        if (!MayForward || NeedsCopy(range) || stack.IsUnannounced)
         {
             return SlowAsync(entered: true, zeroes: false, range, source, flags);
         }
@@ -155,6 +155,13 @@ public sealed class ReplicationTarget : IBlockDevice
                 return BlockStatus.Shutdown;
             }
 
+            if (stack.IsUnannounced && !await replica.TryForgetLineageAsync())
+            {
+                stack.Gate.Exit();
+                return stack.ForwardFailed(
+                    ReplicationError.SecondaryDisk, BlockStatus.IoError, $"no write before the lineage is forgotten, which cannot be stored: {range}");
+            }
+
             EpochBuffers buffers = stack.Buffers!;
             BlockStatus copied = NeedsCopy(range) ? await stack.CopyBeforeWrite.CopyAsync(buffers, range) : BlockStatus.Ok;
             if (copied == BlockStatus.Ok)
@@ -170,6 +177,19 @@ public sealed class ReplicationTarget : IBlockDevice
             {
                 stack.CopyFailed();
                 return copied;
+            }
+
+            if (stack.IsFilling)
+            {
+                // Being filled comes before being able to go back.
+                if (await replica.TryGiveUpOlderAsync())
+                {
+                    entered = false;
+                    continue;
+                }
+
+                return stack.ForwardFailed(
+                    ReplicationError.Backup, BlockStatus.NoSpace, $"the older content cannot be kept, nor given up: no room for {range}");
             }
 
             if (!await stack.WaitForRoomAsync(buffers))

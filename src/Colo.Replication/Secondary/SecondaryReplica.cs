@@ -10,6 +10,7 @@ namespace Colo.Replication;
 public sealed class SecondaryReplica : IAsyncDisposable
 {
     private readonly IBlockDevice disk;
+    private readonly SecondaryLineage lineage;
     private readonly EpochPairs pairs;
     private readonly TermGuard terms;
     private readonly TimeProvider time;
@@ -26,6 +27,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         IBlockDevice disk,
         IEpochStore epochs,
         TermGuard terms,
+        ReplicaLineage? lineage,
         TimeProvider time,
         IReplicationObserver observer)
     {
@@ -35,6 +37,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         this.observer = observer;
         errors = new ErrorLatch(time, observer);
         stack = new SecondaryStack(disk, options.Buffer, terms, errors, time, observer);
+        this.lineage = new SecondaryLineage(lineage, disk, stack);
         pairs = new EpochPairs(epochs, disk.LengthBytes, errors);
         VmView = new VmView(stack, errors);
         ServingDevice = new ServingDevice(stack);
@@ -48,11 +51,14 @@ public sealed class SecondaryReplica : IAsyncDisposable
     /// <summary>The open epoch; 0 before the first start.</summary>
     public long Epoch => stack.Buffers?.Pair.Epoch ?? 0;
 
-    /// <summary>The secondary disk is being filled: neither a view nor a promotion until the first checkpoint.</summary>
+    /// <summary>The secondary disk is being filled: its newest content is not to be promoted until the first checkpoint.</summary>
     public bool IsFilling => stack.IsFilling;
 
-    /// <summary>There is a last checkpoint to see and to fail over to.</summary>
+    /// <summary>There is a last checkpoint to see and to fail over to; while it is being filled, the content from before.</summary>
     public bool HasView => stack.HasView;
+
+    /// <summary>It is being filled, and what it held before can still be promoted (LastCheckpoint).</summary>
+    public bool HoldsOlder => stack is { IsFilling: true, HasView: true };
 
     public CheckpointReport? LastCheckpoint { get; private set; }
 
@@ -78,6 +84,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
     /// <param name="term">Under which this node is secondary.</param>
     /// <param name="time">Of all timeouts.</param>
     /// <param name="observer">Told what happens.</param>
+    /// <param name="lineage">Of this replica, not owned; null: it keeps none, and is always filled by a full copy.</param>
     /// <exception cref="StaleTermException">this node has seen a higher term.</exception>
     /// <exception cref="ReplicationException">the buffers that a failover needs are gone.</exception>
     public static async ValueTask<SecondaryReplica> OpenAsync(
@@ -87,11 +94,12 @@ public sealed class SecondaryReplica : IAsyncDisposable
         ITermStore terms,
         Term term,
         TimeProvider time,
-        IReplicationObserver? observer = null)
+        IReplicationObserver? observer = null,
+        ReplicaLineage? lineage = null)
     {
         TermGuard guard = await TermGuard.OpenAsync(terms);
         await guard.AcceptAsync(term);
-        SecondaryReplica replica = new(options, secondaryDisk, epochs, guard, time, observer ?? SilentObserver.Instance);
+        SecondaryReplica replica = new(options, secondaryDisk, epochs, guard, lineage, time, observer ?? SilentObserver.Instance);
         await replica.AdoptAsync();
         return replica;
     }
@@ -107,7 +115,8 @@ public sealed class SecondaryReplica : IAsyncDisposable
 
     /// <summary>Empties both buffers and begins copy-before-write.</summary>
     /// <param name="term">Of the primary to come.</param>
-    /// <param name="filling">A full resync follows: nothing is copied before write, and there is no view, until the first checkpoint.</param>
+    /// <param name="filling">A resync follows. What the disk holds now is kept in the buffers until the first checkpoint, where it is
+    /// known to be of one moment and there is room for it; otherwise nothing is copied before write, and there is no view.</param>
     public async ValueTask StartAsync(Term term, bool filling)
     {
         await terms.AcceptAsync(term);
@@ -124,7 +133,9 @@ public sealed class SecondaryReplica : IAsyncDisposable
             EpochBuffers fresh = await pairs.TakeAsync();
             await pairs.RequireEmptiableAsync(fresh);
             LatchedError? before = errors.First;
-            await SwapAsync(fresh, filling ? EpochPhase.Filling : EpochPhase.Replicating);
+            await SwapAsync(
+                fresh, !filling ? EpochPhase.Replicating : lineage.IsOfOneMoment ? EpochPhase.FillingOverOlder : EpochPhase.Filling);
+            lineage.ExpectAnnouncement();
             errors.ClearIf(before);
             Enter(next);
         }
@@ -145,6 +156,25 @@ public sealed class SecondaryReplica : IAsyncDisposable
         // Before anything is awaited: what is called after this call must find the gate closed.
         stack.Gate.Hold();
         return CheckpointHeldAsync(term);
+    }
+
+    /// <summary>What this replica shows of its lineage to a primary; null where it keeps none.</summary>
+    public LineageReport? ReportLineage() => lineage.Report();
+
+    /// <summary>A primary says, before its first write, what this replica is or will be; durable when it returns.</summary>
+    /// <exception cref="ReplicationException">not started, of an older term, or the primary's state was rolled back.</exception>
+    public async ValueTask AnnounceAsync(LineageAnnouncement announcement)
+    {
+        terms.Refuse(announcement.Term);
+        await calls.WaitAsync(CancellationToken.None);
+        try
+        {
+            await lineage.AnnounceAsync(announcement);
+        }
+        finally
+        {
+            calls.Release();
+        }
     }
 
     /// <summary>For a status: of whatever term, also of one that is over.</summary>
@@ -193,6 +223,33 @@ public sealed class SecondaryReplica : IAsyncDisposable
         await pairs.DisposeAsync(stack.Buffers);
     }
 
+    /// <summary>The first write of a primary that announced nothing. False where that cannot be stored.</summary>
+    internal ValueTask<bool> TryForgetLineageAsync() => lineage.TryForgetAsync();
+
+    /// <summary>No room for the older content: from here on there is none, durably, before anything more is overwritten.</summary>
+    internal async ValueTask<bool> TryGiveUpOlderAsync()
+    {
+        await calls.WaitAsync(CancellationToken.None);
+        try
+        {
+            if (stack is { IsFilling: true, HasView: true } && State == ReplicationState.Running)
+            {
+                await pairs.CommitAsync(new EpochRecord(Epoch, EpochPhase.Filling), taken: null);
+                stack.HasView = false;
+            }
+
+            return true;
+        }
+        catch (ReplicationException)
+        {
+            return false;
+        }
+        finally
+        {
+            calls.Release();
+        }
+    }
+
     private bool IsOver => State is ReplicationState.Failover or ReplicationState.FailoverFailed or ReplicationState.Done;
 
     private async ValueTask AdoptAsync()
@@ -200,8 +257,14 @@ public sealed class SecondaryReplica : IAsyncDisposable
         (EpochRecord record, EpochBuffers? adopted) = await pairs.OpenAsync();
         stack.Buffers = adopted;
         endedUnder = terms.Seen;
+        lineage.ExpectAnnouncement();
         switch (record.Phase)
         {
+            case EpochPhase.FillingOverOlder when adopted is not null:
+                (stack.HasView, stack.IsFilling) = (true, true);
+                stack.Serve = SecondaryServe.Replicating;
+                Enter(ReplicationState.Running);
+                break;
             case EpochPhase.Replicating when adopted is not null:
                 stack.HasView = true;
                 stack.Serve = SecondaryServe.Replicating;
@@ -280,6 +343,8 @@ public sealed class SecondaryReplica : IAsyncDisposable
         LatchedError? before = errors.First;
         try
         {
+            // Before the swap, which gives the older content up.
+            await lineage.FilledAsync();
             await SwapAsync(await pairs.TakeAsync(), EpochPhase.Replicating);
         }
         catch (ReplicationException e) when (e.Fault != ReplicationFault.CheckpointFailed)
@@ -302,8 +367,8 @@ public sealed class SecondaryReplica : IAsyncDisposable
             await pairs.CommitAsync(new EpochRecord(fresh.Pair.Epoch, phase), fresh);
             EpochBuffers? old = stack.Buffers;
             stack.Buffers = fresh;
-            stack.IsFilling = phase == EpochPhase.Filling;
-            stack.HasView = phase == EpochPhase.Replicating;
+            stack.IsFilling = phase is EpochPhase.Filling or EpochPhase.FillingOverOlder;
+            stack.HasView = phase is EpochPhase.Replicating or EpochPhase.FillingOverOlder;
             stack.ForgetForwardFailure();
             stack.Serve = SecondaryServe.Replicating;
             old?.Ended.TrySetResult();
@@ -333,9 +398,12 @@ public sealed class SecondaryReplica : IAsyncDisposable
             return;
         }
 
-        if (stack.IsFilling)
+        if ((stack.IsFilling || lineage.IsMixture) && !(commits && stack.HasView))
         {
-            throw new ReplicationException(ReplicationFault.WrongState, "the secondary disk is being filled: it must not be promoted");
+            throw new ReplicationException(
+                ReplicationFault.WrongState,
+                "the secondary disk is being filled: it must not be promoted"
+                + (stack.HasView ? "; LastCheckpoint gives back what it held before" : string.Empty));
         }
 
         if (commits && !stack.HasView)
@@ -353,6 +421,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         endedUnder = term;
         if (commits)
         {
+            await lineage.RollBackAsync(stack.Buffers!);
             await pairs.CommitAsync(new EpochRecord(Epoch, EpochPhase.Committing), taken: null);
             BeginCommit(stack.Buffers!);
             return;

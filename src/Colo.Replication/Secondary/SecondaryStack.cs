@@ -57,6 +57,9 @@ internal sealed class SecondaryStack(
     /// <summary>The buffers over the disk are the last checkpoint; where they are not, nothing is copied before a write.</summary>
     public bool HasView { get; set; }
 
+    /// <summary>The primary has not said what its writes make of this disk: whoever keeps a lineage forgets it at the first of them.</summary>
+    public bool IsUnannounced { get; set; }
+
     public FailoverCommit? Commit { get; set; }
 
     /// <summary>The first forward of this epoch that was not applied: the epoch can no more be closed.</summary>

@@ -22,6 +22,9 @@ internal sealed class SigkillReport
 
     public int Rounds { get; set; }
 
+    /// <summary>Completed resyncs by their mode, and what they copied.</summary>
+    public IReadOnlyList<(string Mode, long Bytes)> Resyncs { get; set; } = [];
+
     public void Killed(KillKind kind, bool primary)
     {
         (int ofPrimary, int ofSecondary) = kills.GetValueOrDefault(kind);
@@ -38,6 +41,11 @@ internal sealed class SigkillReport
         }
 
         text.AppendLine(CultureInfo.InvariantCulture, $"  {Resyncing} kills hit a running resync");
+        foreach (IGrouping<string, (string Mode, long Bytes)> mode in Resyncs.GroupBy(resync => resync.Mode))
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"  {mode.Count()} resyncs of mode {mode.Key}, {mode.Sum(resync => resync.Bytes) >> 10} KiB");
+        }
+
         text.AppendLine(CultureInfo.InvariantCulture, $"  {acknowledgedRequests} acknowledged requests, {Slots} acknowledged slots read back");
         text.Append(CultureInfo.InvariantCulture, $"  {Images} images checked, {Comparisons} comparisons of both disks");
         return text.ToString();

@@ -54,6 +54,9 @@ public sealed class SigkillRoundsTests : IDisposable
             }
 
             await CompareAsync(nodes, writer);
+            report.Resyncs = nodes.Resyncs();
+            report.Resyncs.Count(resync => resync.Mode == "Full").ShouldBe(1, "the first copy onto a new secondary; all others by the map");
+            report.Resyncs.Count(resync => resync.Mode == "Bitmap").ShouldBeGreaterThan(0);
         }
         catch (Exception e)
         {

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using Colo.AgentApi;
 using Colo.Api;
 using Colo.Cli.Local;
@@ -7,7 +9,7 @@ using Colo.Testing.Local;
 namespace Colo.EndToEnd.Tests.SigkillRounds;
 
 /// <summary>The two agent processes and the control loop of one `coloctl local` installation, without the cost of a command a step.</summary>
-internal sealed class TwoNodes
+internal sealed partial class TwoNodes
 {
     /// <summary>A hang detector, as the writer's.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
@@ -64,6 +66,12 @@ internal sealed class TwoNodes
         }
     }
 
+    /// <summary>The completed resyncs of both nodes, as their agents' logs tell of them: mode and bytes copied.</summary>
+    public IReadOnlyList<(string Mode, long Bytes)> Resyncs() =>
+        [.. from node in state.Nodes
+            from Match told in CompletedResync().Matches(File.ReadAllText(layout.AgentLog(node)))
+            select (told.Groups[1].Value, long.Parse(told.Groups[2].ValueSpan, CultureInfo.InvariantCulture))];
+
     /// <summary>What everybody said lately; kept for whoever has to explain a failure.</summary>
     public void SaveLogs(string directory)
     {
@@ -75,6 +83,9 @@ internal sealed class TwoNodes
             File.Copy(layout.AgentLog(node), Path.Combine(directory, node + ".log"), overwrite: true);
         }
     }
+
+    [GeneratedRegex(@"resync (\w+) of (\d+) bytes ended: Completed")]
+    private static partial Regex CompletedResync();
 
     private AgentProcess Agent(string node) => new(layout, state.Agents.Single(a => a.Node == node));
 }

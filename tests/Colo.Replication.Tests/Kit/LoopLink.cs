@@ -22,6 +22,12 @@ public sealed class LoopLink(IBlockDevice target, string peerNode) : IReplicatio
 
     public List<string> Log { get; } = [];
 
+    /// <summary>Payload of writes and zeroes that were sent.</summary>
+    public long SentBytes;
+
+    /// <summary>Whose lineage is shown and told; null: one that keeps none.</summary>
+    public SecondaryReplica? Peer { get; init; }
+
     /// <summary>Status of a request before it reaches the other side (op, offset).</summary>
     public Func<string, long, BlockStatus>? Fault { get; set; }
 
@@ -38,16 +44,28 @@ public sealed class LoopLink(IBlockDevice target, string peerNode) : IReplicatio
 
     public DeviceCapabilities Capabilities => target.Capabilities with { CanZeroFast = CanZero && target.Capabilities.CanZeroFast };
 
+    public ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token) => new(Peer?.ReportLineage());
+
+    public ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token)
+    {
+        lock (Log)
+        {
+            Log.Add("announce");
+        }
+
+        return Peer!.AnnounceAsync(announcement);
+    }
+
     public void Break(string reason) => lost.TrySetResult(reason);
 
     public ValueTask<BlockStatus> ReadAsync(long offsetBytes, Memory<byte> destination) =>
         RunAsync("read", offsetBytes, () => target.ReadAsync(offsetBytes, destination));
 
     public ValueTask<BlockStatus> WriteAsync(long offsetBytes, ReadOnlyMemory<byte> source, RequestFlags flags = RequestFlags.None) =>
-        RunAsync("write", offsetBytes, () => target.WriteAsync(offsetBytes, source, flags));
+        RunAsync("write", offsetBytes, () => target.WriteAsync(offsetBytes, source, flags), source.Length);
 
     public ValueTask<BlockStatus> WriteZeroesAsync(BlockRange range, RequestFlags flags = RequestFlags.None) =>
-        CanZero ? RunAsync("zero", range.Offset, () => target.WriteZeroesAsync(range, flags)) : new(BlockStatus.NotSupported);
+        CanZero ? RunAsync("zero", range.Offset, () => target.WriteZeroesAsync(range, flags), range.Length) : new(BlockStatus.NotSupported);
 
     public ValueTask<BlockStatus> DiscardAsync(BlockRange range, RequestFlags flags = RequestFlags.None) =>
         RunAsync("discard", range.Offset, () => target.DiscardAsync(range, flags));
@@ -66,8 +84,9 @@ public sealed class LoopLink(IBlockDevice target, string peerNode) : IReplicatio
         return ValueTask.CompletedTask;
     }
 
-    private async ValueTask<BlockStatus> RunAsync(string op, long offset, Func<ValueTask<BlockStatus>> call)
+    private async ValueTask<BlockStatus> RunAsync(string op, long offset, Func<ValueTask<BlockStatus>> call, long payloadBytes = 0)
     {
+        Interlocked.Add(ref SentBytes, payloadBytes);
         lock (Log)
         {
             Log.Add(op);

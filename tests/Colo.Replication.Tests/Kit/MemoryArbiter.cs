@@ -59,6 +59,17 @@ public sealed class MemoryArbiter(VolumeRecord first) : IArbiter
         }
     }
 
+    /// <summary>A person's failover, who accepts the loss.</summary>
+    public void ForcePromotion()
+    {
+        lock (gate)
+        {
+            record = record with { SecondaryState = SecondaryState.InSync };
+        }
+
+        TryPromoteSecondary().ShouldBeTrue();
+    }
+
     /// <summary>The operator's failover: allowed only from InSync. False where it lost.</summary>
     public bool TryPromoteSecondary()
     {
