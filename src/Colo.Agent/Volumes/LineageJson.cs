@@ -46,7 +46,7 @@ internal static class LineageJson
         Writes = of.Writes,
     };
 
-    private static LineageRecord FromStored(StoredLineage of) => of.Version is >= 1 and <= CurrentVersion && of.History.Count <= LineageRecord.MaxHistory + 1
+    private static LineageRecord FromStored(StoredLineage of) => IsComplete(of)
         ? new()
         {
             Term = of.Term,
@@ -63,7 +63,12 @@ internal static class LineageJson
             PeerWrites = of.PeerWrites,
             Writes = of.Writes,
         }
-        : throw new JsonException($"version {of.Version} with {of.History.Count} former generations");
+        : throw new JsonException($"version {of.Version} with {of.History?.Count ?? 0} former generations, or with a part missing");
+
+    /// <summary>What the types say and JSON does not: null is nowhere.</summary>
+    private static bool IsComplete(StoredLineage of) =>
+        of is { Version: >= 1 and <= CurrentVersion, Suspects: not null, AtRisk: not null, Life: not null, PeerNode: not null, PeerLife: not null }
+        && of.History is { Count: <= LineageRecord.MaxHistory + 1 };
 }
 
 internal sealed record StoredLineage

@@ -24,6 +24,7 @@ internal static class AgentSeeds
         await EpochsAsync(folder, replica);
         State(folder, "identity", 4, Convert.FromHexString("0123456789abcdef0123456789abcdef").Select(b => b.ToString("x2", System.Globalization.CultureInfo.InvariantCulture))
             .SelectMany(s => s.Select(c => (byte)c)).ToArray());
+        await LineageAsync(folder, replica);
         VolumeRecordFile record = new(replica, Uid);
         record.TryCreate(new(Uid, 3, "a", "b", AgentApi.SecondaryState.InSync));
         State(folder, "record", 5, await File.ReadAllBytesAsync(record.Path));
@@ -50,6 +51,20 @@ internal static class AgentSeeds
             State(folder, name + "-content", 1, file[file.AsSpan().IndexOf((byte)'{')..]);
             File.Delete(path);
         }
+    }
+
+    private static async Task LineageAsync(string folder, string replica)
+    {
+        string map = Path.Combine(replica, "lineage.map");
+        await using (LineageStore store = LineageStore.Open(replica, 1 << 20))
+        {
+            await store.WriteAsync(LineageRecord.Empty);
+            await store.WriteActivityAsync([0, 1]);
+        }
+
+        byte[] state = await File.ReadAllBytesAsync(Path.Combine(replica, "lineage.state"));
+        State(folder, "lineage-content", 6, state[state.AsSpan().IndexOf((byte)'{')..]);
+        State(folder, "lineage-map", 7, (await File.ReadAllBytesAsync(map))[..(20 << 10)]);
     }
 
     private static async Task EpochsAsync(string folder, string replica)

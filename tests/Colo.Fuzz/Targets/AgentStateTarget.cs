@@ -3,6 +3,8 @@ using Colo.Agent.Options;
 using Colo.Agent.Volumes;
 using Colo.AgentApi;
 using Colo.Linux;
+using Colo.Replication;
+using VolumeRecord = Colo.AgentApi.VolumeRecord;
 
 namespace Colo.Fuzz.Targets;
 
@@ -18,7 +20,11 @@ internal sealed class AgentStateTarget : IFuzzTarget
     /// <summary>The name of the directory is the volume's.</summary>
     private const string Uid = "v";
 
-    private static readonly string[] Doors = ["state", "sealed-state", "epoch", "sealed-epoch", "identity", "record"];
+    private const long DiskBytes = 1 << 20;
+
+    private static readonly byte[] Lineage = "{\"version\":1}"u8.ToArray();
+
+    private static readonly string[] Doors = ["state", "sealed-state", "epoch", "sealed-epoch", "identity", "record", "lineage", "lineage-map"];
 
     private readonly string root = Directory.CreateDirectory($"/dev/shm/colo-fuzz-{Guid.NewGuid():N}").FullName;
     private readonly long[] taken = new long[Doors.Length];
@@ -76,9 +82,17 @@ internal sealed class AgentStateTarget : IFuzzTarget
                 string storage = AgentIdentity.Open(Options).Storage;
                 Require(Guid.TryParseExact(storage, "N", out _), $"the identity '{storage}' is none");
                 break;
-            default:
+            case 5:
                 File.WriteAllBytes(Path.Combine(Replica, Uid + ".json"), content);
                 ReadRecord();
+                break;
+            case 6:
+                new AtomicFile(Path.Combine(Replica, "lineage.state"), "lineage").Write(content);
+                ReadLineageAsync([]).GetAwaiter().GetResult();
+                break;
+            default:
+                new AtomicFile(Path.Combine(Replica, "lineage.state"), "lineage").Write(Lineage);
+                ReadLineageAsync(content).GetAwaiter().GetResult();
                 break;
         }
     }
@@ -125,6 +139,26 @@ internal sealed class AgentStateTarget : IFuzzTarget
             Require(file.TryReplace(record, record with { Term = record.Term + 1 }).Done, "a record that was believed cannot be replaced");
             Require(file.Read()?.Term == record.Term + 1, "replaced, and read back otherwise");
         }
+    }
+
+    /// <summary>Record, activity log and map; what is believed can be written again.</summary>
+    private async Task ReadLineageAsync(byte[] map)
+    {
+        await using (LineageStore made = LineageStore.Open(Replica, DiskBytes))
+        {
+            // The map has its right length now: its content is what is in question.
+        }
+
+        await using (FileStream file = File.OpenWrite(Path.Combine(Replica, "lineage.map")))
+        {
+            long room = file.Length;
+            await file.WriteAsync(map.AsMemory(0, (int)Math.Min(room, map.Length)));
+        }
+
+        await using LineageStore store = LineageStore.Open(Replica, DiskBytes);
+        LineageRecord record = await store.ReadAsync();
+        await store.WriteAsync(record);
+        Require((await store.ReadActivityAsync()).Count <= ActivityLog.Capacity, "more hot extents than there can be");
     }
 
     private static void Require(bool holds, string what)
