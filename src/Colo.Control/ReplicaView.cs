@@ -58,6 +58,9 @@ public sealed record ReplicaView(string Node, TimeSpan SilentFor)
     /// <summary>Primary: the node that it replicates to, or last did; null: unknown, or none.</summary>
     public string? PeerNode { get; init; }
 
+    /// <summary>Primary: why its secondary is not attached, in the words of the last attempt; empty: nothing is known.</summary>
+    public string AttachFailure { get; init; } = "";
+
     /// <summary>Acknowledgements of writes are being held.</summary>
     public bool Suspended { get; init; }
 

@@ -42,9 +42,9 @@ public static class VolumeReconciler
             VolumeSituation.Refilling => Act(situation, at.Refill!.Reason, Refill.Action(at.Refill, truth, primary, secondary!)),
             VolumeSituation.SecondaryLost => Wait(situation, SecondaryLostReason(truth, primary, secondary) + at.ReplacementRefusal, Calm),
             VolumeSituation.SecondaryUnprepared => PrepareSecondary(truth, primary, secondary!),
-            VolumeSituation.SecondaryStopped => Act(situation, $"{secondary!.Node} is ready to be started", Connect(truth, primary, startSecondary: true)),
+            VolumeSituation.SecondaryStopped => Act(situation, $"{secondary!.Node} is ready to be started{Refusal(primary)}", Connect(truth, primary, startSecondary: true)),
             VolumeSituation.Committing => Wait(situation, $"{primary.Node} commits its buffer; it serves meanwhile", Calm),
-            VolumeSituation.Unattached => Act(situation, $"{primary.Node} has not joined {secondary!.Node} yet", Connect(truth, primary, startSecondary: false)),
+            VolumeSituation.Unattached => Act(situation, $"{primary.Node} has not joined {secondary!.Node} yet{Refusal(primary)}", Connect(truth, primary, startSecondary: false)),
             VolumeSituation.Syncing => Wait(situation, $"{secondary!.Node} is being filled{Percent(primary)}{Older(secondary)}", Calm),
             VolumeSituation.LinkBroken => Wait(situation, $"{primary.Node} has lost its connection to {secondary!.Node}", Soon),
             VolumeSituation.Protected => Protect(input, truth, primary, secondary!),
@@ -194,6 +194,8 @@ public static class VolumeReconciler
     };
 
     private static string Percent(ReplicaView primary) => primary.ResyncRatio is { } ratio ? $" ({ratio * 100:0} %)" : "";
+
+    private static string Refusal(ReplicaView primary) => primary.AttachFailure.Length > 0 ? $"; last: {primary.AttachFailure}" : "";
 
     private static string Older(ReplicaView secondary) => secondary.HoldsOlder ? "; until then it keeps what it held before" : "";
 

@@ -72,6 +72,7 @@ public static class Translate
         Checkpoints = status.CheckpointSequence,
         CheckpointWanted = status.CheckpointWanted,
         HoldsOlder = status.HoldsOlder,
+        AttachFailure = status.AttachFailure,
         SinceCheckpoint = sinceCheckpoint,
         SizeBytes = status.SizeBytes,
         Pool = status.Pool,

@@ -80,7 +80,7 @@ public class ReplicationTests(PairFixture fixture) : IClassFixture<PairFixture>
     }
 
     [Fact]
-    public async Task A_former_primary_comes_back_as_secondary_by_a_full_copy_and_is_byte_equal()
+    public async Task A_former_primary_comes_back_as_secondary_and_is_byte_equal()
     {
         string uid = await Pair.CreateAsync("back");
         await Guest.WriteAsync(A.GuestUri(uid), 0x51, "0", "1M");

@@ -44,6 +44,16 @@ public sealed class LineageComparisonTests
     }
 
     [Fact]
+    public void A_secondary_that_has_forgotten_what_it_is_gets_everything_and_a_newer_one_is_refused()
+    {
+        LineageRecord primary = new() { Term = 1, Current = G1, History = [G0] };
+        Verdict(primary, new() { Term = 1, History = [G1, G0] }).ShouldBe(LineageVerdict.Full);
+        Verdict(primary, new() { Term = 1, History = [G0] }).ShouldBe(LineageVerdict.Full);
+        Verdict(primary, new() { Term = 1, History = [G2, G1, G0] }).ShouldBe(LineageVerdict.Unrelated);
+        Verdict(primary, new() { Term = 1, History = [G3] }).ShouldBe(LineageVerdict.Unrelated);
+    }
+
+    [Fact]
     public void A_secondary_of_unknown_lineage_is_refused_by_name()
     {
         LineageDecision decision = LineageComparison.Compare(new() { Term = 2, Current = G1, History = [G0] }, new() { Term = 1, Current = G3 });

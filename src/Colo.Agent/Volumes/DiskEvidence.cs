@@ -40,6 +40,8 @@ internal static class DiskEvidence
             Clean = false,
             Generation = Guid.NewGuid().ToString("N"),
             PeerGeneration = "",
+
+            // What the lineage says is of another disk: it is forgotten when it is opened.
             LineageWrites = null,
         });
         File.Delete(accept);

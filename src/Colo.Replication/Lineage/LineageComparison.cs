@@ -31,11 +31,20 @@ public static class LineageComparison
             return new(LineageVerdict.Full, "the secondary is new");
         }
 
-        if (secondary.Current != primary.Current && HasHeld(secondary, primary.Current))
+        // One that has forgotten what it is was, at least, its last generation.
+        GenerationId latest = secondary.Current.IsNone ? secondary.History[0] : secondary.Current;
+        if (latest != primary.Current && HasHeld(secondary, primary.Current))
         {
             return Unrelated(
-                $"the secondary (generation {secondary.Current}) has gone on from this primary's generation {primary.Current}: "
+                $"the secondary (generation {latest}) has gone on from this primary's generation {primary.Current}: "
                 + "the primary's disk, or its state, is an older copy that was put back");
+        }
+
+        if (secondary.Current.IsNone)
+        {
+            return IsKnown(primary, latest)
+                ? new(LineageVerdict.Full, $"the secondary was of generation {latest}, and has been written to by somebody who keeps no lineage")
+                : Unknown(primary, secondary);
         }
 
         if (!secondary.Target.IsNone && !IsKnown(primary, secondary.Target))
@@ -71,7 +80,7 @@ public static class LineageComparison
     }
 
     private static LineageDecision Older(LineageRecord primary, LineageRecord secondary, string why) => secondary.Term < primary.Term
-        || secondary.Current.IsNone || IsKnown(primary, secondary.Current)
+        || IsKnown(primary, secondary.Current)
         ? new(LineageVerdict.Full, why)
         : Unrelated($"the secondary's generation {secondary.Current} of term {secondary.Term} is not known here; {why}");
 

@@ -55,7 +55,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         GoingAlone goingAlone = new(records, reign, secondary, serve, errors, divergence, inFlight, lineage, options, time, tasks);
         tracking = lineage is null
             ? null
-            : new WriteTracking(lineage, quorum, inFlight, serve, errors, time) { ForwardFailed = goingAlone.ForwardFailed };
+            : new WriteTracking(options.ForwardTimeout, lineage, quorum, inFlight, serve, errors, time) { ForwardFailed = goingAlone.ForwardFailed };
 
         checkpoint = new PrimaryCheckpoint(secondary, gate, serve, errors, time, observer);
         ForwardWatchdog watchdog = new(options.ForwardTimeout, quorum, checkpoint, goingAlone, time);

@@ -14,6 +14,9 @@ internal sealed class ResyncCopy
     /// <summary>A chunk in more pieces than this is sent whole: small requests cost more than the zeroes between them.</summary>
     private const int MaxPieces = 16;
 
+    /// <summary>Not worth a question for its holes: the question costs more than the zeroes.</summary>
+    private const int SmallBytes = 64 << 10;
+
     /// <summary>Copied before the secondary is asked for a durable answer, after which an interruption finds it done.</summary>
     private const long SettleBytes = 32 << 20;
 
@@ -187,6 +190,11 @@ internal sealed class ResyncCopy
 
     private async ValueTask<bool> CopyPiecesAsync(BlockRange range)
     {
+        if (range.Length <= SmallBytes)
+        {
+            return await CopyPieceAsync(new(range, ExtentKind.Data));
+        }
+
         List<BlockExtent> pieces = [];
         BlockStatus status = await local.GetExtentsAsync(range, pieces, MaxPieces + 1);
         if (status != BlockStatus.Ok || pieces.Count > MaxPieces)

@@ -7,7 +7,7 @@ namespace Colo.Replication;
 /// into memory for a write to where writes went before; the rest waits here.
 /// </summary>
 internal sealed class WriteTracking(
-    ReplicaLineage lineage, Quorum quorum, RangeLock inFlight, ServeSwitch serve, ErrorLatch errors, TimeProvider time) : IActivityOwner
+    TimeSpan forwardTimeout, ReplicaLineage lineage, Quorum quorum, RangeLock inFlight, ServeSwitch serve, ErrorLatch errors, TimeProvider time) : IActivityOwner
 {
     /// <summary>A larger request (of zeroes) goes in pieces of it: each must fit into the log beside all others.</summary>
     public const long MaxRequestBytes = 64L * ActivityLog.ExtentBytes;
@@ -127,7 +127,7 @@ internal sealed class WriteTracking(
             return idle;
         }
 
-        ValueTask<BlockStatus> there = remote.FlushAsync();
+        Task<BlockStatus> there = FlushAsync(remote);
         BlockStatus here = await quorum.Local.FlushAsync();
         BlockStatus answered = await there;
         if (answered != BlockStatus.Ok)
@@ -136,6 +136,19 @@ internal sealed class WriteTracking(
         }
 
         return here == BlockStatus.Ok && answered == BlockStatus.Ok && serve.State == ServeState.Replicating ? idle : [];
+    }
+
+    /// <summary>Bounded here: the watchdog knows only the guest's forwards, and these may be waiting for this very flush.</summary>
+    private async Task<BlockStatus> FlushAsync(IReplicationLink remote)
+    {
+        try
+        {
+            return await remote.FlushAsync().AsTask().WaitAsync(forwardTimeout, time);
+        }
+        catch (TimeoutException)
+        {
+            return BlockStatus.IoError;
+        }
     }
 
     private BlockStatus Failed(BlockRange range, string why)

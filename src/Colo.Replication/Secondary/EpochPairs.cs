@@ -81,6 +81,20 @@ internal sealed class EpochPairs(IEpochStore store, long lengthBytes, ErrorLatch
         }
     }
 
+    /// <summary>As <see cref="CommitAsync"/> of the present pair; false where it was not recorded.</summary>
+    public async ValueTask<bool> TryCommitAsync(EpochRecord record)
+    {
+        try
+        {
+            await CommitAsync(record, taken: null);
+            return true;
+        }
+        catch (ReplicationException)
+        {
+            return false;
+        }
+    }
+
     public void Drop(EpochBuffers? old)
     {
         if (old is not null)

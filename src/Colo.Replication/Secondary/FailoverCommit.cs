@@ -25,6 +25,29 @@ internal sealed class FailoverCommit(IBlockDevice disk, EpochBuffers buffers, Ac
         set => failed = value;
     }
 
+    /// <summary>After a complete run: what it wrote is durable, and the disk alone is recorded as the truth.</summary>
+    public async ValueTask<bool> TryRecordAsync(EpochPairs pairs, long epoch)
+    {
+        // A guest write may have been flushed only to the active disk while the commit ran.
+        BlockStatus flushed = await disk.FlushAsync();
+        if (flushed != BlockStatus.Ok)
+        {
+            errors.Report(ReplicationError.FailoverCommit, flushed, $"flushing the committed secondary disk: {flushed}");
+            return false;
+        }
+
+        try
+        {
+            await pairs.CommitAsync(new EpochRecord(epoch, EpochPhase.Done), taken: null);
+            return true;
+        }
+        catch (ReplicationException e)
+        {
+            errors.Report(ReplicationError.FailoverCommit, BlockStatus.IoError, e.Message);
+            return false;
+        }
+    }
+
     public ValueTask<BlockStatus> ReadAsync(long offsetBytes, Memory<byte> destination) => view.ReadAsync(buffers, offsetBytes, destination);
 
     public async ValueTask<BlockStatus> WriteAsync(BlockRange range, ReadOnlyMemory<byte> source, RequestFlags flags, bool zeroes)

@@ -11,9 +11,6 @@ internal sealed class SecondaryLineage(ReplicaLineage? lineage, IBlockDevice dis
     /// <summary>The disk is of one known moment: worth keeping while it is filled anew.</summary>
     public bool IsOfOneMoment => lineage?.Record is { Current.IsNone: false, Target.IsNone: true };
 
-    /// <summary>The disk holds parts of two moments.</summary>
-    public bool IsMixture => lineage?.Record is { Target.IsNone: false };
-
     public LineageReport? Report() => lineage?.Report();
 
     /// <summary>A primary is to come: it must say what its writes make of this disk.</summary>
@@ -69,7 +66,29 @@ internal sealed class SecondaryLineage(ReplicaLineage? lineage, IBlockDevice dis
         }
     }
 
+    /// <param name="fromBuffers">To what the buffers keep (LastCheckpoint), which a filling leaves as it was.</param>
+    /// <exception cref="ReplicationException">the disk holds parts of two moments, or the buffers keep none.</exception>
+    public void RequirePromotable(bool fromBuffers)
+    {
+        if ((stack.IsFilling || IsMixture) && !(fromBuffers && stack.HasView))
+        {
+            throw new ReplicationException(
+                ReplicationFault.WrongState,
+                "the secondary disk is being filled: it must not be promoted"
+                + (stack.HasView ? "; LastCheckpoint gives back what it held before" : string.Empty));
+        }
+
+        if (fromBuffers && !stack.HasView)
+        {
+            throw new ReplicationException(
+                ReplicationFault.WrongState, "there is no last checkpoint: its buffers were lost; LatestWrite is what the disk holds");
+        }
+    }
+
     /// <summary>Before the buffers are committed: the disk goes back to what they hold, which no other replica's map knows.</summary>
     public ValueTask RollBackAsync(EpochBuffers kept) =>
         lineage?.RollBackAsync(kept.Copied.SetRanges().Concat(kept.Written.SetRanges())) ?? ValueTask.CompletedTask;
+
+    /// <summary>The disk holds parts of two moments.</summary>
+    private bool IsMixture => lineage?.Record is { Target.IsNone: false };
 }

@@ -232,17 +232,14 @@ public sealed class SecondaryReplica : IAsyncDisposable
         await calls.WaitAsync(CancellationToken.None);
         try
         {
-            if (stack is { IsFilling: true, HasView: true } && State == ReplicationState.Running)
+            bool isDue = HoldsOlder && State == ReplicationState.Running;
+            if (isDue && !await pairs.TryCommitAsync(new EpochRecord(Epoch, EpochPhase.Filling)))
             {
-                await pairs.CommitAsync(new EpochRecord(Epoch, EpochPhase.Filling), taken: null);
-                stack.HasView = false;
+                return false;
             }
 
+            stack.HasView &= !isDue;
             return true;
-        }
-        catch (ReplicationException)
-        {
-            return false;
         }
         finally
         {
@@ -398,20 +395,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
             return;
         }
 
-        if ((stack.IsFilling || lineage.IsMixture) && !(commits && stack.HasView))
-        {
-            throw new ReplicationException(
-                ReplicationFault.WrongState,
-                "the secondary disk is being filled: it must not be promoted"
-                + (stack.HasView ? "; LastCheckpoint gives back what it held before" : string.Empty));
-        }
-
-        if (commits && !stack.HasView)
-        {
-            throw new ReplicationException(
-                ReplicationFault.WrongState, "there is no last checkpoint: its buffers were lost; LatestWrite is what the disk holds");
-        }
-
+        lineage.RequirePromotable(commits);
         if (!failover)
         {
             await SwapForCheckpointAsync();
@@ -466,7 +450,7 @@ public sealed class SecondaryReplica : IAsyncDisposable
         try
         {
             await stack.Gate.DrainAsync();
-            if (committed && await TryCommitRecordAsync())
+            if (committed && await stack.Commit!.TryRecordAsync(pairs, Epoch))
             {
                 Promote(ReplicationTransitions.Next(State, ReplicationEvent.CommitDone));
                 return true;
@@ -480,28 +464,6 @@ public sealed class SecondaryReplica : IAsyncDisposable
         {
             stack.Gate.Release();
             calls.Release();
-        }
-    }
-
-    private async ValueTask<bool> TryCommitRecordAsync()
-    {
-        // A guest write may have been flushed only to the active disk while the commit ran.
-        BlockStatus flushed = await disk.FlushAsync();
-        if (flushed != BlockStatus.Ok)
-        {
-            errors.Report(ReplicationError.FailoverCommit, flushed, $"flushing the committed secondary disk: {flushed}");
-            return false;
-        }
-
-        try
-        {
-            await pairs.CommitAsync(new EpochRecord(Epoch, EpochPhase.Done), taken: null);
-            return true;
-        }
-        catch (ReplicationException e)
-        {
-            errors.Report(ReplicationError.FailoverCommit, BlockStatus.IoError, e.Message);
-            return false;
         }
     }
 
