@@ -2,7 +2,7 @@
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
 # FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60,
-# SCALE='--volumes 200 --nodes 20'.
+# SCALE='--volumes 200 --nodes 20', ROUNDS=20 and SEED=n (of chaos).
 
 # FILTER='*Checkpoint*' (test methods), SCENARIO='*Drain*' (of e2e), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60.
 
@@ -18,12 +18,14 @@ JOBS ?= 2
 BENCH ?= --quick
 FUZZ_SECONDS ?= 60
 SCALE ?=
+ROUNDS ?= 20
+SEED ?=
 
 export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz scale manifests crds e2e clean
+.PHONY: help deps build run test bench format fuzz chaos scale manifests crds e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +58,9 @@ format: ## Bring the code into the shape that .editorconfig asks for
 fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60)
 	@mkdir -p artifacts/fuzz
 	@tests/Colo.Fuzz/bin/$(CONFIGURATION)/net10.0/colo-fuzz --seconds $(FUZZ_SECONDS) --out artifacts/fuzz
+
+chaos: build ## Kill, freeze and cut off real agents, operator, API server, disks; every write is checked (root; ROUNDS=n SEED=s)
+	@tests/Colo.Chaos/bin/$(CONFIGURATION)/net10.0/colo-chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
 	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)
