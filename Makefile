@@ -2,7 +2,7 @@
 #
 # Variables: CONFIGURATION=Release|Debug, TESTS='Colo.Nbd.Tests ...' (only these projects), JOBS=2 (test projects at a time),
 # FILTER='*Checkpoint*' (test methods), BENCH='--quick|--full|--only ...', FUZZ_SECONDS=60, SCENARIO='*Drain*' (of e2e),
-# SCALE='--volumes 200 --nodes 20', SEEDS=1000 SEED_FIRST=1 (of simulate), POINTS=2000 (power cuts of each recording).
+# SCALE='--volumes 200 --nodes 20', SEEDS=1000 SEED_FIRST=1 (of simulate), POINTS=2000 (power cuts of each recording), ROUNDS=20 SEED=n (of chaos).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,12 +19,14 @@ SCALE ?=
 POINTS ?= 2000
 SEEDS ?= 1000
 SEED_FIRST ?= 1
+ROUNDS ?= 20
+SEED ?=
 
 export CONFIGURATION TESTS FILTER JOBS SCENARIO
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: help deps build run test bench format fuzz simulate powercut scale manifests crds e2e clean
+.PHONY: help deps build run test bench format fuzz simulate powercut chaos scale manifests crds e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +62,9 @@ fuzz: build ## Throw hostile bytes at the NBD and qcow2 parsers (FUZZ_SECONDS=60
 
 simulate: build ## Break everything in a simulated world, from seeds; a failing seed is printed and made small (SEEDS=1000)
 	@tests/Colo.Simulation/bin/$(CONFIGURATION)/net10.0/Colo.Simulation --first $(SEED_FIRST) --seeds $(SEEDS) --coverage
+
+chaos: build ## Kill, freeze and cut off real agents, operator, API server, disks; every write is checked (root; ROUNDS=n SEED=s)
+	@tests/Colo.Chaos/bin/$(CONFIGURATION)/net10.0/colo-chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
 	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)

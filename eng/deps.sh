@@ -27,6 +27,8 @@ openssl             openssl
 jq                  jq
 curl                curl
 iproute2            ip
+iptables            iptables
+mount               losetup
 util-linux          flock
 strace              strace
 procps              ps

@@ -19,14 +19,16 @@ public sealed class KubeApiServer : IAsyncDisposable
 
     private readonly TempDirectory directory = new();
     private readonly KubeCertificates certificates = new();
+    private readonly IPAddress bind;
     private readonly IReadOnlyList<string> extraArguments;
     private HttpClient? adminHttp;
     private EtcdServer? etcd;
     private KubeProcess? process;
     private int issued;
 
-    private KubeApiServer(IReadOnlyList<string> extraArguments)
+    private KubeApiServer(IPAddress bind, IReadOnlyList<string> extraArguments)
     {
+        this.bind = bind;
         this.extraArguments = extraArguments;
         AdminKubeconfig = directory.File("admin.kubeconfig");
         Admin = KubectlFor(AdminKubeconfig);
@@ -44,9 +46,13 @@ public sealed class KubeApiServer : IAsyncDisposable
     public Kubectl Admin { get; }
 
     /// <param name="extraArguments">More arguments of kube-apiserver, such as <c>--watch-cache=false</c>; a later one wins.</param>
-    public static async Task<KubeApiServer> StartAsync(params IReadOnlyList<string> extraArguments)
+    public static Task<KubeApiServer> StartAsync(params IReadOnlyList<string> extraArguments) => StartAsync(IPAddress.Loopback, extraArguments);
+
+    /// <param name="bind">Where it listens: an address of this machine that other network namespaces reach, say.</param>
+    /// <param name="extraArguments">As above.</param>
+    public static async Task<KubeApiServer> StartAsync(IPAddress bind, IReadOnlyList<string> extraArguments)
     {
-        KubeApiServer server = new(extraArguments);
+        KubeApiServer server = new(bind, extraArguments);
         try
         {
             await server.StartFirstAsync();
@@ -163,7 +169,7 @@ public sealed class KubeApiServer : IAsyncDisposable
         etcd = await EtcdServer.StartAsync(directory.File("etcd"));
         for (int attempt = 1; ; attempt++)
         {
-            Address = new Uri($"https://127.0.0.1:{StablePort.FindFree()}");
+            Address = new Uri($"https://{bind}:{StablePort.FindFree()}");
             if (await TryStartAsync(lastAttempt: attempt == PortAttempts))
             {
                 break;
@@ -201,7 +207,7 @@ public sealed class KubeApiServer : IAsyncDisposable
     private IEnumerable<string> Arguments() =>
     [
         "--etcd-servers=" + etcd!.Address.GetLeftPart(UriPartial.Authority),
-        "--bind-address=127.0.0.1",
+        "--bind-address=" + bind,
         "--secure-port=" + Address.Port.ToString(CultureInfo.InvariantCulture),
         // The `kubernetes` service would need an address of the machine that is no loopback.
         "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
@@ -221,7 +227,7 @@ public sealed class KubeApiServer : IAsyncDisposable
 
     private async Task WriteServerFilesAsync()
     {
-        PemPair server = certificates.IssueServer("kube-apiserver", "kubernetes.default.svc");
+        PemPair server = certificates.IssueServer("kube-apiserver", bind, "kubernetes.default.svc");
         await File.WriteAllTextAsync(directory.File("ca.crt"), AuthorityPem);
         await File.WriteAllTextAsync(directory.File("server.crt"), server.Certificate);
         await File.WriteAllTextAsync(directory.File("server.key"), server.Key);

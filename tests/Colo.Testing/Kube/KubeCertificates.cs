@@ -33,10 +33,15 @@ public sealed class KubeCertificates : IDisposable
 
     public X509Certificate2 Authority => authority;
 
-    /// <summary>For a server on the loopback.</summary>
-    public PemPair IssueServer(string name, params string[] dnsNames)
+    /// <summary>For a server on that address, and on the loopback.</summary>
+    public PemPair IssueServer(string name, IPAddress address, params string[] dnsNames)
     {
         SubjectAlternativeNameBuilder names = new();
+        if (!address.Equals(IPAddress.Loopback))
+        {
+            names.AddIpAddress(address);
+        }
+
         names.AddIpAddress(IPAddress.Loopback);
         names.AddDnsName("localhost");
         foreach (string dnsName in dnsNames)
