@@ -3,7 +3,8 @@ using Colo.Testing;
 namespace Colo.Chaos.Tests;
 
 /// <summary>
-/// A handful of rounds, in a process of its own. The seed is another one each time and printed; `make chaos SEED=s` repeats its schedule.
+/// The first rounds of one seed, in a process of its own: they show that the means of `make chaos` work; to look for what nobody has seen is
+/// for its long runs.
 /// Without root it has neither network namespaces nor disks that fail, and kills and freezes processes only.
 /// </summary>
 public sealed class BoundedRunTests(ITestOutputHelper output)
@@ -13,7 +14,7 @@ public sealed class BoundedRunTests(ITestOutputHelper output)
     [Fact]
     public async Task Whatever_happens_to_agents_operator_arbiter_links_and_disks_no_acknowledged_write_is_lost()
     {
-        ToolResult result = await Tool.RunAsync("dotnet", [Program, "--rounds", "3", "--seconds", "40"], TimeSpan.FromMinutes(8));
+        ToolResult result = await Tool.RunAsync("dotnet", [Program, "--seed", "2", "--rounds", "3", "--seconds", "40"], TimeSpan.FromMinutes(8));
         output.WriteLine(result.Output);
         result.EnsureSuccess();
         result.Output.ShouldContain("writes acknowledged");

@@ -11,7 +11,8 @@ namespace Colo.Chaos;
 /// <param name="Seed">of this seed,</param>
 /// <param name="First">from this round on,</param>
 /// <param name="Begin">none that would begin later than so long after the start.</param>
-internal sealed record ChaosPlan(int Rounds, int Seed, int First, TimeSpan Begin);
+/// <param name="DiskErrors">Whether disks answer EIO, too.</param>
+internal sealed record ChaosPlan(int Rounds, int Seed, int First, TimeSpan Begin, bool DiskErrors);
 
 /// <summary>Round after round on one stage: guests write, faults come and go, all is healed, everything is checked. Ends at the first wrong.</summary>
 internal sealed class ChaosRun(ChaosPlan plan, string logs, Action<string> say)
@@ -69,7 +70,7 @@ internal sealed class ChaosRun(ChaosPlan plan, string logs, Action<string> say)
     private async Task RoundAsync(int round, Stage stage, RecordWatch watch, Injector injector, QuietChecks checks, CancellationToken token)
     {
         report.Round = round;
-        IReadOnlyList<Fault> faults = FaultSchedule.Round(plan.Seed, round, stage.Links.IsIsolated);
+        IReadOnlyList<Fault> faults = FaultSchedule.Round(plan.Seed, round, stage.Links.IsIsolated, plan.DiskErrors);
         VolumeRecord before = watch.Last!;
         say(string.Create(CultureInfo.InvariantCulture, $"round {round}, term {before.Term}, primary {before.Primary}, secondary {before.Secondary}: {string.Join("; ", faults)}"));
         history.BeginRound();

@@ -55,7 +55,11 @@ internal static class FaultSchedule
     /// <summary>What needs network namespaces and block devices, and so root, comes after it.</summary>
     private const FaultKind LastWithoutRoot = FaultKind.Switchover;
 
-    public static IReadOnlyList<Fault> Round(int seed, int round, bool hasRoot)
+    /// <param name="seed">Of the run.</param>
+    /// <param name="round">From 0.</param>
+    /// <param name="hasRoot">Without it, only what needs none.</param>
+    /// <param name="diskErrors">False: a disk is slow where it would fail; all else stays the same.</param>
+    public static IReadOnlyList<Fault> Round(int seed, int round, bool hasRoot, bool diskErrors)
     {
         Random random = new(HashCode(seed, round));
         int kinds = 1 + (int)(hasRoot ? FaultKind.SlowDisk : LastWithoutRoot);
@@ -64,6 +68,7 @@ internal static class FaultSchedule
         {
             // Each kind in its turn first, so that a short run has had many.
             FaultKind kind = faults.Count == 0 ? (FaultKind)((round + (seed & 0xff)) % kinds) : (FaultKind)random.Next(kinds);
+            kind = kind == FaultKind.DiskErrors && !diskErrors ? FaultKind.SlowDisk : kind;
             Role role = random.Next(8) switch { < 4 => Role.Primary, < 7 => Role.Secondary, _ => Role.Spare };
 
             // Half of them are shorter than every timeout, the others longer than any (3 s of heartbeats, 3 s of a peer).
