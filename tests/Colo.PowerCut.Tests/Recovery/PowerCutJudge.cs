@@ -73,8 +73,8 @@ public sealed partial class PowerCutJudge(RecordedRun run, Machine machine)
     public async Task<string?> PairFaultAsync(Cut cut, ResyncMode resync)
     {
         (long certain, long possible) = await RestoreAsync(cut, ["a", "b"]);
-        await using RecoveredNode a = await RecoveredNode.StartAsync(run.Root, "a");
-        await using RecoveredNode b = await RecoveredNode.StartAsync(run.Root, "b");
+        await using RecoveredNode a = await RecoveredNode.StartAsync(run.Root, "a", hasPeer: true);
+        await using RecoveredNode b = await RecoveredNode.StartAsync(run.Root, "b", hasPeer: true);
         await a.WhenSettledAsync();
         VolumeRef volume = new() { Uid = PairWorkload.Uid, Term = 1 };
         await b.Calls.StartAsync(volume, null, resync, CancellationToken.None);

@@ -19,10 +19,10 @@ public sealed class RecoveredNode : IAsyncDisposable
     private readonly VolumeCatalog catalog;
     private readonly StringBuilder log = new();
 
-    private RecoveredNode(string root, string node)
+    private RecoveredNode(string root, string node, TimeSpan peerTimeout)
     {
         (this.root, this.node) = (root, node);
-        app = Build([.. TracedPair.Arguments(root, node, RunOf(root, node)), "--peer-timeout-milliseconds", "100"]);
+        app = Build([.. TracedPair.Arguments(root, node, RunOf(root, node)), "--peer-timeout-milliseconds", $"{(int)peerTimeout.TotalMilliseconds}"]);
         app.Services.GetRequiredService<ILoggerFactory>().AddProvider(new Collecting(log));
         catalog = app.Services.GetRequiredService<VolumeCatalog>();
     }
@@ -45,9 +45,13 @@ public sealed class RecoveredNode : IAsyncDisposable
 
     public string ReplicationAddress => app.Services.GetRequiredService<Colo.Agent.Service.BoundAddresses>().Replication;
 
-    public static async Task<RecoveredNode> StartAsync(string root, string node)
+    /// <param name="root">Of the recording.</param>
+    /// <param name="node">Which of the two.</param>
+    /// <param name="hasPeer">The other is started, too. Alone, a primary need not wait for it for long; with it, a busy machine must not look
+    /// like a lost peer.</param>
+    public static async Task<RecoveredNode> StartAsync(string root, string node, bool hasPeer = false)
     {
-        RecoveredNode recovered = new(root, node);
+        RecoveredNode recovered = new(root, node, hasPeer ? TimeSpan.FromMilliseconds(1500) : TimeSpan.FromMilliseconds(100));
         await recovered.catalog.StartAsync(CancellationToken.None);
         return recovered;
     }
