@@ -104,10 +104,10 @@ public sealed class AgentUnderTest : IAsyncDisposable
     public async Task StartAsync()
     {
         string dll = Path.Combine(AppContext.BaseDirectory, "colo-agent.dll");
-        MetricsAddress = $"127.0.0.1:{FreePort()}";
+        MetricsAddress = $"127.0.0.1:{LoopbackPort.FindFree()}";
 
         // A restart keeps the replication port, as a real agent does: its peers know it.
-        ReplicationAddress = ReplicationAddress.Length > 0 ? ReplicationAddress : $"127.0.0.1:{FreePort()}";
+        ReplicationAddress = ReplicationAddress.Length > 0 ? ReplicationAddress : $"127.0.0.1:{LoopbackPort.FindFree()}";
         string[] command = [.. launcher, "dotnet", "exec", dll];
         process = RunningTool.Start(command[0], [
             .. command[1..],
@@ -190,25 +190,6 @@ public sealed class AgentUnderTest : IAsyncDisposable
             }
 
             await process.DisposeAsync();
-        }
-    }
-
-    /// <summary>Below the ephemeral range: no outgoing connection takes it before the agent listens, or while it restarts.</summary>
-    internal static int FreePort()
-    {
-        while (true)
-        {
-            int port = System.Security.Cryptography.RandomNumberGenerator.GetInt32(10_000, 20_000);
-            try
-            {
-                using TcpListener listener = new(System.Net.IPAddress.Loopback, port);
-                listener.Start();
-                return port;
-            }
-            catch (SocketException)
-            {
-                // Taken: another one.
-            }
         }
     }
 }

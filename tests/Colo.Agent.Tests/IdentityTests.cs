@@ -59,7 +59,7 @@ public sealed class IdentityTests : IDisposable
     [Fact]
     public async Task A_disk_over_TCP_opens_for_its_own_guests_certificate_only()
     {
-        string listen = $"127.0.0.1:{AgentUnderTest.FreePort()}";
+        string listen = $"127.0.0.1:{LoopbackPort.FindFree()}";
         await using AgentUnderTest a = await StartAsync("a", NodeA, "--guest-listen", listen);
         await PrepareAsync(a, "v", "w");
         (await a.StatusAsync("v")).Endpoints.GuestTcp.ShouldBe($"nbds://{listen}/v");
@@ -88,7 +88,7 @@ public sealed class IdentityTests : IDisposable
             (await Tool.RunAsync(Path.Combine(scripts, "make-certificate.sh"), folder, name, directory.File(into))).EnsureSuccess();
         }
 
-        string listen = $"127.0.0.1:{AgentUnderTest.FreePort()}";
+        string listen = $"127.0.0.1:{LoopbackPort.FindFree()}";
         await using AgentUnderTest a = await AgentUnderTest.StartAsync(
             "a", directory.Path, Arbiter, "--tls-directory", directory.File("node"), "--tls-node-names-required", "true", "--guest-listen", listen);
         await PrepareAsync(a, "v");
@@ -103,7 +103,7 @@ public sealed class IdentityTests : IDisposable
     [Fact]
     public async Task Guests_over_TCP_without_TLS_are_a_choice_that_is_spelled_out()
     {
-        string listen = $"127.0.0.1:{AgentUnderTest.FreePort()}";
+        string listen = $"127.0.0.1:{LoopbackPort.FindFree()}";
         await using AgentUnderTest a = await StartAsync("a", NodeA, "--guest-listen", listen, "--guest-tls", "none");
         await PrepareAsync(a, "v");
         (await a.StatusAsync("v")).Endpoints.GuestTcp.ShouldBe($"nbd://{listen}/v");

@@ -19,7 +19,7 @@ public sealed class ListenerLimitTests : IAsyncLifetime
     private readonly TempDirectory directory = new(onTmpfs: true);
     private readonly TestAuthority authority = new("cluster-ca");
     private readonly List<(Socket Socket, int Port)> held = [];
-    private readonly int grpcPort = AgentUnderTest.FreePort();
+    private readonly int grpcPort = LoopbackPort.FindFree();
     private AgentUnderTest agent = null!;
 
     public async ValueTask InitializeAsync()

@@ -181,7 +181,7 @@ public sealed class TlsTests : IDisposable
 
     private async Task<(AgentUnderTest Agent, int Port)> StartOverTcpAsync(string tlsDirectory)
     {
-        int port = AgentUnderTest.FreePort();
+        int port = LoopbackPort.FindFree();
         string socket = Path.Combine(directory.Path, "c", "grpc.sock");
         return (
             await AgentUnderTest.StartAsync(

@@ -1,15 +1,33 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 
 namespace Colo.Testing;
 
-/// <summary>A TCP port that nobody listened on a moment ago, for servers that cannot say which one they chose.</summary>
+/// <summary>
+/// A free TCP port below the ephemeral range, for servers that cannot say which one they chose: no outgoing connection of the machine takes
+/// it before the server listens, nor while it is stopped to be started again.
+/// </summary>
 public static class LoopbackPort
 {
+    private const int First = 10_000;
+    private const int End = 30_000;
+
     public static int FindFree()
     {
-        using TcpListener probe = new(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
+        while (true)
+        {
+            int port = RandomNumberGenerator.GetInt32(First, End);
+            try
+            {
+                using TcpListener probe = new(IPAddress.Loopback, port);
+                probe.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Taken: another one.
+            }
+        }
     }
 }

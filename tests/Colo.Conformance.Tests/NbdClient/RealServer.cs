@@ -75,7 +75,7 @@ internal sealed class RealServer : IAsyncDisposable
     {
         TempDirectory directory = new();
         string pidFile = directory.File("pid");
-        int port = FreePort();
+        int port = LoopbackPort.FindFree();
         RunningTool tool = RunningTool.Start(program, arguments(port.ToString(CultureInfo.InvariantCulture), pidFile));
         await WaitUntilReadyAsync(tool, pidFile);
         return new RealServer(directory, tool, NbdEndpoint.Tcp("127.0.0.1", port));
@@ -87,11 +87,4 @@ internal sealed class RealServer : IAsyncDisposable
             ? throw new InvalidOperationException("the server did not start: " + tool.Error)
             : File.Exists(pidFile),
         "the server listens");
-
-    private static int FreePort()
-    {
-        using Socket probe = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)probe.LocalEndPoint!).Port;
-    }
 }

@@ -9,9 +9,9 @@ namespace Colo.Operator.Tests.Kit;
 /// <summary>A real colo-agent process of one node in Kubernetes mode; its ports stay over restarts, its disks too.</summary>
 public sealed class AgentProcess(string node, string root, string @namespace, string kubeconfig, IReadOnlyList<string> extra) : IAsyncDisposable
 {
-    private readonly int grpcPort = FreePort();
-    private readonly int replicationPort = FreePort();
-    private readonly int metricsPort = FreePort();
+    private readonly int grpcPort = LoopbackPort.FindFree();
+    private readonly int replicationPort = LoopbackPort.FindFree();
+    private readonly int metricsPort = LoopbackPort.FindFree();
     private RunningTool? process;
 
     public string Node => node;
@@ -64,12 +64,5 @@ public sealed class AgentProcess(string node, string root, string @namespace, st
 
             await process.DisposeAsync();
         }
-    }
-
-    internal static int FreePort()
-    {
-        using TcpListener listener = new(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -2,6 +2,7 @@ using Colo.AgentApi;
 using Colo.Driver;
 using Colo.Kubernetes;
 using Colo.Operator.Hosting;
+using Colo.Testing;
 using Grpc.Core;
 using k8s;
 using Microsoft.AspNetCore.Builder;
@@ -25,7 +26,7 @@ internal sealed class MortalOperator : IAsyncDisposable
     public static async Task<MortalOperator> StartAsync(ColoCluster cluster, int steps)
     {
         Mortality mortality = new(steps);
-        string[] arguments = cluster.OperatorArguments($"--metrics-listen=127.0.0.1:{AgentProcess.FreePort()}");
+        string[] arguments = cluster.OperatorArguments($"--metrics-listen=127.0.0.1:{LoopbackPort.FindFree()}");
         WebApplication app = OperatorHost.Build(arguments, services =>
         {
             services.AddSingleton<IKubernetes>(_ => KubernetesConnection.Open(

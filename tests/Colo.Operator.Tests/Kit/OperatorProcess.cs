@@ -20,7 +20,7 @@ public sealed class OperatorProcess : IAsyncDisposable
 
     public static OperatorProcess Start(IEnumerable<string> arguments, SkewedClock? clock = null)
     {
-        int port = AgentProcess.FreePort();
+        int port = LoopbackPort.FindFree();
         return new(RunningTool.Start(Built.Program("Colo.Operator", "colo-operator"), [.. arguments, $"--metrics-listen=127.0.0.1:{port}"], clock?.Environment), port);
     }
 

@@ -28,8 +28,8 @@ internal sealed class EtcdServer : IAsyncDisposable
         string log = "";
         for (int attempt = 0; attempt < PortAttempts; attempt++)
         {
-            string client = $"http://127.0.0.1:{StablePort.FindFree()}";
-            string peer = $"http://127.0.0.1:{StablePort.FindFree()}";
+            string client = $"http://127.0.0.1:{LoopbackPort.FindFree()}";
+            string peer = $"http://127.0.0.1:{LoopbackPort.FindFree()}";
             KubeProcess process = KubeProcess.Start(
                 await KubePrograms.PathOfAsync("etcd"),
                 [

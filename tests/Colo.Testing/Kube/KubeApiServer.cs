@@ -169,7 +169,7 @@ public sealed class KubeApiServer : IAsyncDisposable
         etcd = await EtcdServer.StartAsync(directory.File("etcd"));
         for (int attempt = 1; ; attempt++)
         {
-            Address = new Uri($"https://{bind}:{StablePort.FindFree()}");
+            Address = new Uri($"https://{bind}:{LoopbackPort.FindFree()}");
             if (await TryStartAsync(lastAttempt: attempt == PortAttempts))
             {
                 break;
