@@ -92,7 +92,8 @@ internal sealed class Volume : IAsyncDisposable
         Node primary = cluster.NodeOf(await StatusAsync("currentPrimary"));
         await using (NbdClientDevice disk = await NbdClient.ConnectAsync(new NbdClientOptions { Endpoint = EndpointOn(primary) }))
         {
-            int found = await Journal.VerifyAsync(disk);
+            (int found, IReadOnlyList<string> wrong) = await Journal.VerifyAsync(disk);
+            wrong.Count.ShouldBe(0, $"{wrong.Count} slots are wrong:\n{string.Join('\n', wrong.Take(40))}");
             Notes.Add($"{found} acknowledged blocks found right on {primary.Name}");
         }
 

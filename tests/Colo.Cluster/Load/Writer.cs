@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Colo.Blocks;
 using Colo.Nbd.Client;
+using Colo.Testing;
 
 namespace Colo.Cluster.Load;
 
