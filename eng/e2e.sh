@@ -26,7 +26,7 @@ publish() {
   rm -rf artifacts/publish
   for role in operator agent; do
     project=src/Colo.${role^}
-    dotnet publish "$project" -c "$configuration" -p:RunAnalyzers=false -p:DebugType=none -p:UseAppHost=false -o "artifacts/publish/$role" \
+    dotnet publish "$project" -c "$configuration" -p:RunAnalyzers=false -p:DebugType=none -o "artifacts/publish/$role" \
       -v quiet -nologo -clp:NoSummary >"$results/publish-$role.log" 2>&1 || { cat "$results/publish-$role.log" >&2; exit 1; }
   done
   dotnet build tests/Colo.Cluster -c "$configuration" -v quiet -nologo -clp:NoSummary >"$results/build.log" 2>&1 ||

@@ -27,6 +27,11 @@ select_projects() {
   done
 }
 
+# "passed failed skipped". What a terminal printed stands in the file with its control characters as they are, which is no JSON.
+summary_of() {
+  tr -d '\000-\037' <"$results/$1.json" 2>/dev/null | jq -r '.results.summary | "\(.passed) \(.failed) \(.skipped)"' 2>/dev/null
+}
+
 # One project: its own summary into $name.sum as "passed failed skipped".
 run_project() {
   local name=$1 executable arguments=() start=$SECONDS code=0 passed=0 failed=0 skipped=0 note=""
@@ -38,7 +43,7 @@ run_project() {
 
   if [[ $code -eq 124 || $code -eq 137 ]]; then
     failed=1 note="still ran after $limit_seconds s, or was killed"
-  elif ! read -r passed failed skipped < <(jq -r '.results.summary | "\(.passed) \(.failed) \(.skipped)"' "$results/$name.json" 2>/dev/null); then
+  elif ! read -r passed failed skipped < <(summary_of "$name"); then
     passed=0 failed=1 skipped=0 note="exit $code without a result"
   elif [[ $passed -eq 0 && $failed -eq 0 && -z $filter ]]; then
     failed=1 note="ran no test"

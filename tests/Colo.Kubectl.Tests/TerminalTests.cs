@@ -63,7 +63,7 @@ public sealed class TerminalTests(ColoCluster cluster)
     {
         Coloctl coloctl = await cluster.AsAdminAsync();
         await cluster.CreateVolumeAsync(coloctl.Namespace, "db");
-        await using RunningTool terminal = Pty.Start("stty rows 10; " + coloctl.CommandLine("status db --watch"));
+        await using RunningTool terminal = Pty.Start(coloctl.CommandLine("status db --watch"), rows: 10);
 
         await Eventually.TrueAsync(() => terminal.Output.Contains("more lines: the window is too low", StringComparison.Ordinal), "the frame is cut");
 

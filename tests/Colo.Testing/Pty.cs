@@ -17,8 +17,8 @@ public static class Pty
         return await tool.WaitAsync();
     }
 
-    /// <summary>A terminal of 120 columns and 40 lines.</summary>
-    public static RunningTool Start(string command, IReadOnlyDictionary<string, string>? environment = null)
+    /// <summary>A terminal of 120 columns. The shell becomes the program: one that stays may die of the Ctrl-C that is for the program.</summary>
+    public static RunningTool Start(string command, IReadOnlyDictionary<string, string>? environment = null, int rows = 40)
     {
         Dictionary<string, string> set = new(StringComparer.Ordinal) { ["TERM"] = "xterm-256color", ["NO_COLOR"] = "" };
         foreach ((string key, string value) in environment ?? new Dictionary<string, string>(StringComparer.Ordinal))
@@ -26,7 +26,7 @@ public static class Pty
             set[key] = value;
         }
 
-        return RunningTool.Start("script", ["-qefc", $"stty cols 120 rows 40; {command}", "/dev/null"], set);
+        return RunningTool.Start("script", ["-qefc", $"stty cols 120 rows {rows}; exec {command}", "/dev/null"], set);
     }
 
     public static async Task PressCtrlCAsync(RunningTool onTerminal)
