@@ -24,6 +24,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     private readonly AloneWrite alone;
     private readonly SlowWrite slowWrite;
     private readonly SlowRead slowRead;
+    private readonly LateAnswers late;
     private readonly QuorumJudge judge;
     private readonly RecordKeeper records;
     private readonly PrimaryTerm reign;
@@ -74,7 +75,8 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         alone = new AloneWrite(local, gate, serve, errors, divergence, tracking);
         slowWrite = new SlowWrite(quorum, alone, gate, inFlight, serve, tracking);
         slowRead = new SlowRead(quorum, serve, errors, divergence, resync, secondary);
-        judge = new QuorumJudge(quorum, serve, errors, divergence, goingAlone);
+        late = new LateAnswers(records, reign, quorum, goingAlone, options, time, tasks);
+        judge = new QuorumJudge(quorum, serve, errors, divergence, goingAlone, late);
     }
 
     public Term Term => reign.Value;
@@ -297,7 +299,10 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
     bool IQuorumOwner.TryAcknowledge(QuorumRequest request)
     {
         // Checked here, at acknowledgement: a request that was forwarded before the term was superseded may be answered after.
-        if (request.Local != BlockStatus.Ok || request.Remote != BlockStatus.Ok || serve.State != ServeState.Replicating)
+        if (request.Local != BlockStatus.Ok
+            || request.Remote != BlockStatus.Ok
+            || serve.State != ServeState.Replicating
+            || !late.IsFresh(request))
         {
             return false;
         }

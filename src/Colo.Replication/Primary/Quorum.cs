@@ -59,6 +59,19 @@ internal sealed class Quorum(IBlockDevice local, IQuorumOwner owner, TimeProvide
         return request.Run(forward, Local.FlushAsync(), Owner);
     }
 
+    /// <summary>Both children have answered, now or before: acknowledged, or judged.</summary>
+    public void Settle(QuorumRequest request)
+    {
+        if (Owner.TryAcknowledge(request))
+        {
+            request.Finish(BlockStatus.Ok);
+        }
+        else
+        {
+            Owner.Judge(request);
+        }
+    }
+
     /// <summary>How long the oldest unanswered forward has been waiting; zero where there is none.</summary>
     public TimeSpan OldestForward()
     {

@@ -3,10 +3,11 @@ using Colo.Blocks;
 namespace Colo.Replication;
 
 /// <summary>
-/// What becomes of a request that could not be acknowledged at once: zeroes become zero bytes, a failed forward loses the secondary, and
-/// after a failed local write both replicas are made equal before the guest hears of it.
+/// What becomes of a request that could not be acknowledged at once: zeroes become zero bytes, a failed forward loses the secondary, after
+/// a failed local write both replicas are made equal before the guest hears of it, and a late answer is doubted.
 /// </summary>
-internal sealed class QuorumJudge(Quorum quorum, ServeSwitch serve, ErrorLatch errors, Divergence divergence, GoingAlone goingAlone)
+internal sealed class QuorumJudge(
+    Quorum quorum, ServeSwitch serve, ErrorLatch errors, Divergence divergence, GoingAlone goingAlone, LateAnswers late)
 {
     public void Judge(QuorumRequest request)
     {
@@ -33,6 +34,12 @@ internal sealed class QuorumJudge(Quorum quorum, ServeSwitch serve, ErrorLatch e
             }
         }
 
+        if (request is { Local: BlockStatus.Ok, Remote: BlockStatus.Ok } && serve.State == ServeState.Replicating)
+        {
+            late.Hold(request);
+            return;
+        }
+
         serve.HoldOrEnd(request);
     }
 
@@ -57,14 +64,7 @@ internal sealed class QuorumJudge(Quorum quorum, ServeSwitch serve, ErrorLatch e
         // Whatever these answered, it is not asked a second time.
         request.Remote = request.Remote == BlockStatus.NotSupported ? BlockStatus.IoError : request.Remote;
         request.Local = request.Local == BlockStatus.NotSupported ? BlockStatus.IoError : request.Local;
-        if (quorum.Owner.TryAcknowledge(request))
-        {
-            request.Finish(BlockStatus.Ok);
-        }
-        else
-        {
-            Judge(request);
-        }
+        quorum.Settle(request);
     }
 
     /// <summary>

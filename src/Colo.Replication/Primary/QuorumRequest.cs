@@ -56,6 +56,9 @@ internal sealed class QuorumRequest : IValueTaskSource<BlockStatus>
 
     public BlockStatus Remote { get; set; }
 
+    /// <summary>Timestamp of the forward.</summary>
+    public long BegunAt { get; private set; }
+
     /// <summary>Timestamp of the forward; 0 where it was answered.</summary>
     public long ForwardedAt => Volatile.Read(ref forwardedAt);
 
@@ -67,6 +70,7 @@ internal sealed class QuorumRequest : IValueTaskSource<BlockStatus>
         Held = held;
         // One for each child, and one for the caller: nothing is judged before both were asked.
         pending = 3;
+        BegunAt = timestamp;
         Volatile.Write(ref forwardedAt, timestamp);
     }
 
@@ -147,14 +151,7 @@ internal sealed class QuorumRequest : IValueTaskSource<BlockStatus>
             return;
         }
 
-        if (quorum.Owner.TryAcknowledge(this))
-        {
-            Finish(BlockStatus.Ok);
-        }
-        else
-        {
-            quorum.Owner.Judge(this);
-        }
+        quorum.Settle(this);
     }
 
     /// <summary>A device that throws has failed the request; what it threw is its own bug, and the guest gets an answer all the same.</summary>
