@@ -17,6 +17,9 @@ internal sealed class Lives(SimWorld world, Registers registers, CheckpointCheck
     /// <summary>Of the newest primary that has been promoted.</summary>
     public long Term { get; private set; } = 1;
 
+    /// <summary>Simulated time of its promotion.</summary>
+    public TimeSpan PromotedAt { get; private set; }
+
     /// <summary>A primary is about to serve this disk again, from where it was.</summary>
     public void Resumes(Machine machine)
     {
@@ -62,7 +65,11 @@ internal sealed class Lives(SimWorld world, Registers registers, CheckpointCheck
             }
         }
 
-        Term = Math.Max(Term, spec.Term);
+        if (spec.Term > Term)
+        {
+            (Term, PromotedAt) = (spec.Term, world.Engine.Elapsed);
+        }
+
         world.Trace.Say($"{machine.Node} is promoted under term {spec.Term} ({spec.RecoveryPoint})");
     }
 

@@ -34,6 +34,9 @@ internal sealed class Guest
 
     public bool IsPaused { get; set; }
 
+    /// <summary>Of an answer from the agent beside it; longer than a promotion may take after the arbiter's word, and shorter than the pauses.</summary>
+    private static readonly TimeSpan LongestWay = TimeSpan.FromSeconds(1);
+
     public bool IsIdle => underWay == 0;
 
     public long Writes { get; private set; }
@@ -171,6 +174,10 @@ internal sealed class Guest
             if (isLate)
             {
                 world.Violated(new("2 no write is acknowledged after its term", $"{process.Name}: write {value} of term {term} was asked for in term {world.Lives.Term}"));
+            }
+            else if (term < world.Lives.Term && world.Engine.Elapsed - world.Lives.PromotedAt is var late && late > LongestWay)
+            {
+                world.Violated(new("2 no write is acknowledged after its term", $"{process.Name}: write {value} of term {term}, {late} after the promotion for term {world.Lives.Term}"));
             }
             else if (term < world.Lives.Term && world.Profile.IsLatestWrite
                 && registers.CheckLateAcknowledgement(first, count, entry) is { } wrong)
