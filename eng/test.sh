@@ -32,6 +32,12 @@ summary_of() {
   tr -d '\000-\037' <"$results/$1.json" 2>/dev/null | jq -r '.results.summary | "\(.passed) \(.failed) \(.skipped)"' 2>/dev/null
 }
 
+# Of each failed test its name and the first line of its message; what a log's end alone would not tell.
+failures_of() {
+  tr -d '\000-\037' <"$results/$1.json" 2>/dev/null |
+    jq -r '.results.tests[] | select(.status == "failed") | "FAILED \(.name): \((.message // "")[0:400])"' 2>/dev/null || true
+}
+
 # One project: its own summary into $name.sum as "passed failed skipped".
 run_project() {
   local name=$1 executable arguments=() start=$SECONDS code=0 passed=0 failed=0 skipped=0 note=""
@@ -88,6 +94,11 @@ main() {
     failed=1
     echo "no test was run"
   fi
+
+  for name in "${names[@]}"; do
+    read -r p f s <"$results/$name.sum" || f=1
+    [[ $f -eq 0 ]] || { echo "FAILED in $name"; failures_of "$name"; }
+  done
 
   echo "tests took $((SECONDS - start)) s; logs and results are in $results"
   echo "$passed passed, $failed failed$([[ $skipped -gt 0 ]] && echo ", $skipped skipped")"

@@ -12,7 +12,12 @@ namespace Colo.Chaos;
 /// <param name="First">from this round on,</param>
 /// <param name="Begin">none that would begin later than so long after the start.</param>
 /// <param name="DiskErrors">Whether disks answer EIO, too.</param>
-internal sealed record ChaosPlan(int Rounds, int Seed, int First, TimeSpan Begin, bool DiskErrors);
+internal sealed record ChaosPlan(int Rounds, int Seed, int First, TimeSpan Begin, bool DiskErrors)
+{
+    /// <summary>False: no round does anything to a disk, and plain directories do.</summary>
+    public bool MeetsDisks => Enumerable.Range(First, Rounds)
+        .SelectMany(round => FaultSchedule.Round(Seed, round, Environment.IsPrivilegedProcess, DiskErrors)).Any(f => f.Kind >= FaultKind.FullDisk);
+}
 
 /// <summary>Round after round on one stage: guests write, faults come and go, all is healed, everything is checked. Ends at the first wrong.</summary>
 internal sealed class ChaosRun(ChaosPlan plan, string logs, Action<string> say)
@@ -31,7 +36,7 @@ internal sealed class ChaosRun(ChaosPlan plan, string logs, Action<string> say)
     public async Task<Report> RunAsync(CancellationToken token)
     {
         say("setting the stage: API server, operator, agents a, b, c, a volume");
-        await using Stage stage = await Stage.SetAsync(logs, token);
+        await using Stage stage = await Stage.SetAsync(logs, plan.MeetsDisks, token);
         if (!stage.Links.IsIsolated)
         {
             say("not root: no network namespaces and no disks that fail; only processes are killed and frozen");
@@ -128,7 +133,7 @@ internal sealed class ChaosRun(ChaosPlan plan, string logs, Action<string> say)
         while (!await condition())
         {
             token.ThrowIfCancellationRequested();
-            if (stage.Agents.Values.Append(stage.Operator).Select(v => v.Crash).FirstOrDefault(c => c is not null) is { } crash)
+            if (stage.Agents.Values.Append(stage.Operator).Select(v => v.Crash).Concat(stage.Disks.Values.Select(d => d.Crash)).FirstOrDefault(c => c is not null) is { } crash)
             {
                 throw new TimeoutException(crash);
             }

@@ -82,15 +82,18 @@ public sealed class ServerRestartTests
     }
 
     private static Task CreateAsync(ResourceClient<V1ConfigMap> maps, int from, int count) =>
-        Parallel.ForAsync(from, from + count, async (i, token) => await RetryAsync(() =>
-            maps.CreateAsync("default", Cluster.ConfigMap($"map-{i}"), token)));
+        Parallel.ForAsync(from, from + count, async (i, token) => await RetryAsync(
+            () => maps.CreateAsync("default", Cluster.ConfigMap($"map-{i}"), token), done: ApiErrorKind.AlreadyExists));
 
     private static Task DeleteAsync(ResourceClient<V1ConfigMap> maps, int from, int count) =>
-        Parallel.ForAsync(from, from + count, async (i, token) => await RetryAsync(() =>
-            maps.DeleteAsync(new ObjectKey("default", $"map-{i}"), null, token)));
+        Parallel.ForAsync(from, from + count, async (i, token) => await RetryAsync(
+            () => maps.DeleteAsync(new ObjectKey("default", $"map-{i}"), null, token), done: ApiErrorKind.NotFound));
 
-    /// <summary>A connection from before a restart breaks at its first use.</summary>
-    private static Task RetryAsync(Func<Task> write) => Eventually.TrueAsync(
+    /// <summary>
+    /// A connection from before a restart breaks at its first use, and whether that write got through is not known: then its repetition is
+    /// answered with <paramref name="done"/>.
+    /// </summary>
+    private static Task RetryAsync(Func<Task> write, ApiErrorKind done) => Eventually.TrueAsync(
         async () =>
         {
             try
@@ -98,9 +101,9 @@ public sealed class ServerRestartTests
                 await write();
                 return true;
             }
-            catch (ApiException e) when (e.IsTransient || e.Kind is ApiErrorKind.AlreadyExists or ApiErrorKind.Forbidden)
+            catch (ApiException e) when (e.IsTransient || e.Kind == done || e.Kind == ApiErrorKind.Forbidden)
             {
-                return e.Kind == ApiErrorKind.AlreadyExists;
+                return e.Kind == done;
             }
         },
         "the write gets through");

@@ -12,6 +12,8 @@ internal sealed class PoolDisk : IAsyncDisposable
 {
     /// <summary>For a volume of 16 MiB, its buffers and a former copy.</summary>
     private const int SizeMebibytes = 192;
+    private const int UnmountAttempts = 50;
+    private static readonly TimeSpan UnmountInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Stall = TimeSpan.FromMilliseconds(150);
     private static readonly TimeSpan Flow = TimeSpan.FromMilliseconds(50);
 
@@ -24,6 +26,10 @@ internal sealed class PoolDisk : IAsyncDisposable
     private PoolDisk(string root) => this.root = root;
 
     public string Directory => Path.Combine(root, "pool");
+
+    /// <summary>Null: its programs run. The name of one that ended although nobody asked for it, and what it said: then the stage failed, not the product.</summary>
+    public string? Crash => new[] { server, fuse }.FirstOrDefault(p => p is { Process.HasExited: true }) is { } ended
+        ? $"the disk of {root}: {Path.GetFileName(ended.Process.StartInfo.FileName)} ended by itself with {ended.Process.ExitCode}\n{ended.Error}" : null;
 
     private string ErrorSwitch => Path.Combine(root, "errors");
 
@@ -127,7 +133,13 @@ internal sealed class PoolDisk : IAsyncDisposable
 
         if (fuse is not null)
         {
-            await Tool.RunAsync("umount", FuseDirectory);
+            // The loop device lets go of its file a moment after it was told to; a file system that stays busy goes with its server.
+            for (int attempt = 0; attempt < UnmountAttempts && (await Tool.RunAsync("umount", FuseDirectory)).ExitCode != 0; attempt++)
+            {
+                await Task.Delay(UnmountInterval);
+            }
+
+            await Tool.RunAsync("umount", "--lazy", FuseDirectory);
             await fuse.DisposeAsync();
         }
 

@@ -26,7 +26,9 @@ internal sealed class Stage : IAsyncDisposable
     private KubeApiServer? api;
     private Victim? @operator;
 
-    private Stage(string logs) => this.logs = logs;
+    private readonly bool disksFail;
+
+    private Stage(string logs, bool disksFail) => (this.logs, this.disksFail) = (logs, disksFail);
 
     public static IReadOnlyList<string> Nodes => NodeNames;
 
@@ -44,9 +46,12 @@ internal sealed class Stage : IAsyncDisposable
 
     public string Uid { get; private set; } = "";
 
-    public static async Task<Stage> SetAsync(string logs, CancellationToken token)
+    /// <param name="logs">Where the programs' logs go.</param>
+    /// <param name="disksFail">Whether the nodes' disks are such as can fail: three programs more for each node.</param>
+    /// <param name="token">Ends it; what was made so far is removed.</param>
+    public static async Task<Stage> SetAsync(string logs, bool disksFail, CancellationToken token)
     {
-        Stage stage = new(logs);
+        Stage stage = new(logs, disksFail);
         try
         {
             await stage.BuildAsync(token);
@@ -145,7 +150,7 @@ internal sealed class Stage : IAsyncDisposable
             token.ThrowIfCancellationRequested();
             await links.AddAsync(node);
             System.IO.Directory.CreateDirectory(Root(node));
-            disks[node] = await PoolDisk.CreateAsync(Root(node), canFail: links.IsIsolated);
+            disks[node] = await PoolDisk.CreateAsync(Root(node), canFail: disksFail && links.IsIsolated);
             await api.Admin.ApplyAsync($$"""
                 apiVersion: v1
                 kind: Node

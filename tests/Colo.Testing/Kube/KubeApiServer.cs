@@ -235,12 +235,14 @@ public sealed class KubeApiServer : IAsyncDisposable
         await File.WriteAllTextAsync(directory.File("tokens.key"), tokenKey.ExportECPrivateKeyPem());
     }
 
+    /// <summary>The namespace "default" is made by a controller of the server that starts beside it, after it calls itself ready.</summary>
     private async Task<bool> IsReadyAsync()
     {
         try
         {
             using HttpResponseMessage answer = await adminHttp!.GetAsync(new Uri(Address, "/readyz"));
-            return answer.IsSuccessStatusCode;
+            using HttpResponseMessage space = await adminHttp.GetAsync(new Uri(Address, "/api/v1/namespaces/default"));
+            return answer.IsSuccessStatusCode && space.IsSuccessStatusCode;
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
         {
