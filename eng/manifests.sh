@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes what is derived, so that nothing is said twice: the chart's copy of the CRD (from crds/), and the manifests under config/ (from
-# the chart, with its defaults). A test fails where they differ.
+# the chart, with its defaults, but with certificates from Secrets that somebody else makes). A test fails where they differ.
 #
 #   eng/manifests.sh [ROOT]     ROOT: the repository to write into (default: this one)
 set -euo pipefail
@@ -27,12 +27,12 @@ main() {
   cp crds/colo.dev_replicatedvolumes.yaml "$root/$chart/files/crds/"
   cp crds/without-rules/colo.dev_replicatedvolumes.yaml "$root/$chart/files/crds/without-rules/"
   render serviceaccounts.yaml rbac/serviceaccounts.yaml
-  render rbac-operator.yaml rbac/operator.yaml
-  render rbac-agent.yaml rbac/agent.yaml
+  render rbac-operator.yaml rbac/operator.yaml --set tls.mode=certManager
+  render rbac-agent.yaml rbac/agent.yaml --set tls.mode=certManager
   render rbac-people.yaml rbac/people.yaml
-  render operator-deployment.yaml manager/deployment.yaml
+  render operator-deployment.yaml manager/deployment.yaml --set tls.mode=certManager
   render poddisruptionbudget.yaml manager/poddisruptionbudget.yaml
-  render agent-daemonset.yaml agent/daemonset.yaml
+  render agent-daemonset.yaml agent/daemonset.yaml --set tls.mode=certManager
   render admission-policy.yaml admission/policy.yaml
   render tls-certmanager.yaml certmanager/certificates.yaml --set tls.mode=certManager
   render podmonitor.yaml monitoring/podmonitor.yaml --set monitoring.podMonitor.enabled=true

@@ -121,4 +121,10 @@ internal static partial class AgentLog
         LogLevel.Error,
         "another agent with the node name {Node} is alive at {Address}: it renews the lease {Namespace}/{Lease}. Each node needs a name of its own")]
     public static partial void LeaseOfAnother(this ILogger log, string node, string address, string @namespace, string lease);
+
+    [LoggerMessage(1503, LogLevel.Information, "the certificate for {Name} was given (asked for, because: {Reason})")]
+    public static partial void CertificateGiven(this ILogger log, string name, string reason);
+
+    [LoggerMessage(1504, LogLevel.Warning, "no certificate for {Name} yet, will ask again (asked for, because: {Reason}): {Message}")]
+    public static partial void CertificateNotGiven(this ILogger log, string name, string reason, string message);
 }

@@ -18,6 +18,12 @@ internal static partial class OperatorLog
     [LoggerMessage(2003, LogLevel.Warning, "certificate {File} is not reloaded, the former one stays in use: {Reason}")]
     public static partial void CertificateNotReloaded(this ILogger log, string file, string reason);
 
+    [LoggerMessage(2004, LogLevel.Information, "the agent of {Node} has its certificate (request {Request})")]
+    public static partial void CertificateSigned(this ILogger log, string node, string request);
+
+    [LoggerMessage(2005, LogLevel.Warning, "certificate request {Request} of {User} is denied: {Reason}")]
+    public static partial void CertificateDenied(this ILogger log, string request, string user, string reason);
+
     [LoggerMessage(2200, LogLevel.Information, "volume {Volume}: {Situation}, {Phase}: {Message}")]
     public static partial void Situation(this ILogger log, string volume, string situation, string phase, string message);
 

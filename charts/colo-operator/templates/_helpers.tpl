@@ -82,6 +82,16 @@ true
 {{- end -}}
 {{- end -}}
 
+{{- /* The authority is the chart's own and its key is here: the operator gives each node's agent a certificate of its own. */ -}}
+{{- define "colo-operator.signsAgents" -}}
+{{- if and (eq .Values.tls.mode "selfSigned") (not .Values.tls.agentHostPath) }}true{{ end -}}
+{{- end -}}
+
+{{- /* Every agent then has a certificate for its node, and one that names none is refused. */ -}}
+{{- define "colo-operator.nodeNamesRequired" -}}
+{{- if and (include "colo-operator.hasTls" .) (or .Values.tls.agentHostPath (include "colo-operator.signsAgents" .)) }}true{{ end -}}
+{{- end -}}
+
 {{- define "colo-operator.hasTls" -}}
 {{- if ne .Values.tls.mode "none" }}true{{ end -}}
 {{- end -}}

@@ -44,18 +44,18 @@ public static class AgentHost
         app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>());
         app.MapHealthChecks("/readyz");
         app.MapHealthChecks("/healthz", new HealthCheckOptions { Predicate = _ => false });
-        RequireCertificates(app.Services.GetRequiredService<CertificateFiles>());
+        RequireCertificates(options.Tls, app.Services.GetRequiredService<CertificateFiles>());
         app.Services.GetRequiredService<AgentMetrics>().Register();
         app.Services.GetRequiredService<NodeMetrics>().Register();
         return app;
     }
 
     /// <summary>A set that never was one is a mistake of who installs; one that goes bad later is not.</summary>
-    private static void RequireCertificates(CertificateFiles certificates)
+    private static void RequireCertificates(TlsOptions tls, CertificateFiles certificates)
     {
         try
         {
-            _ = certificates.IsEnabled ? certificates.Current : null;
+            _ = tls.IsEnabled && !tls.AsksForCertificate ? certificates.Current : null;
         }
         catch (CryptographicException e)
         {
@@ -105,6 +105,13 @@ public static class AgentHost
     {
         ClusterAccess cluster = ClusterAccess.Open(options);
         builder.Services.AddSingleton(cluster);
+        if (options.Tls.AsksForCertificate && !cluster.IsEnabled)
+        {
+            throw new ArgumentException("Tls:Signer (--tls-signer): asks the Kubernetes API, which this agent is started without (--kubernetes)");
+        }
+
+        // The first service that is started: what listens needs it.
+        builder.Services.AddHostedService<NodeCertificate>();
         builder.Services.AddSingleton(_ => AgentIdentity.Open(options));
         builder.Services.AddSingleton<RecordStores>();
         builder.Services.AddSingleton<NodeLease>();

@@ -100,6 +100,12 @@ public sealed class TlsOptions
     /// <summary>Refuses agents whose certificate names no node: for installations where each node has a certificate of its own.</summary>
     public bool NodeNamesRequired { get; init; }
 
+    /// <summary>Name of the signer of the cluster's certificate API that gives this node's agent its certificate; certificate and key file
+    /// are then the agent's own to write. Empty: somebody else puts them there.</summary>
+    public string Signer { get; init; } = "";
+
+    public bool AsksForCertificate => Signer.Length > 0;
+
     public bool IsEnabled => Directory.Length > 0 || CertificateFile.Length > 0;
 
     public string CertificatePath => Or(CertificateFile, "tls.crt");

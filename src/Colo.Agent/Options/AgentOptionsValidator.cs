@@ -160,10 +160,15 @@ public sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
             faults.Add("Tls:OperatorNames, Tls:AgentNames, Tls:GuestNames: DNS names separated by commas, or *");
         }
 
-        (string Key, string Path)[] files =
-        [
-            ("Tls:CertificateFile", tls.CertificatePath), ("Tls:KeyFile", tls.KeyPath), ("Tls:CaFile", tls.CaPath),
-        ];
+        if (tls.AsksForCertificate && !tls.IsEnabled)
+        {
+            faults.Add("Tls:Signer (--tls-signer): needs Tls:CertificateFile, Tls:KeyFile and Tls:CaFile, the first two as places to write to");
+        }
+
+        // What the agent is given by the signer, it writes itself.
+        (string Key, string Path)[] files = tls.AsksForCertificate
+            ? [("Tls:CaFile", tls.CaPath)]
+            : [("Tls:CertificateFile", tls.CertificatePath), ("Tls:KeyFile", tls.KeyPath), ("Tls:CaFile", tls.CaPath)];
         foreach ((string key, string path) in files)
         {
             if (path.Length > 0 && !File.Exists(path))

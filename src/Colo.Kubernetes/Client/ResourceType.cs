@@ -66,6 +66,9 @@ public static class ResourceTypes
 
     public static ResourceType<V1Deployment> Deployments { get; } = new("apps", "v1", "deployments") { Kind = "Deployment" };
 
+    public static ResourceType<V1CertificateSigningRequest> CertificateSigningRequests { get; } =
+        new("certificates.k8s.io", "v1", "certificatesigningrequests") { Kind = "CertificateSigningRequest" };
+
     public static ResourceType<V1CustomResourceDefinition> CustomResourceDefinitions { get; } =
         new("apiextensions.k8s.io", "v1", "customresourcedefinitions") { Kind = "CustomResourceDefinition" };
 

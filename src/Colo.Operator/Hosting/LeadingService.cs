@@ -2,6 +2,7 @@ using Colo.Kubernetes;
 using Colo.Operator.Cluster;
 using Colo.Operator.Events;
 using Colo.Operator.Options;
+using Colo.Operator.Tls;
 using Colo.Operator.Volumes;
 using k8s.Models;
 
@@ -21,7 +22,8 @@ internal sealed class LeadingService(
     OperatorOptions options,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
-    ILogger<LeadingService> log) : BackgroundService
+    ILogger<LeadingService> log,
+    CertificateDesk? certificates = null) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -51,7 +53,24 @@ internal sealed class LeadingService(
         }
     }
 
+    /// <summary>Certificates first: an agent without one is not there for anybody. Whichever ends, both do.</summary>
     private async Task LeadAsync(CancellationToken token)
+    {
+        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(token);
+        Task signing = certificates?.RunAsync(end.Token) ?? Task.Delay(Timeout.Infinite, end.Token);
+        Task driving = DriveAsync(end.Token);
+        try
+        {
+            await await Task.WhenAny(signing, driving);
+        }
+        finally
+        {
+            await end.CancelAsync();
+            await Task.WhenAll(signing, driving).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+    }
+
+    private async Task DriveAsync(CancellationToken token)
     {
         await cluster.Heard.WaitAsync(token);
         log.Leads(options.Identity, options.WatchNamespaces.Count == 0 ? "all namespaces" : string.Join(", ", options.WatchNamespaces));

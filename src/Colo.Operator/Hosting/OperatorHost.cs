@@ -74,6 +74,11 @@ public static class OperatorHost
             services.AddSingleton(s => s.GetRequiredService<CertificateFiles>().ForAgents());
         }
 
+        if (options.Signing is { } signing)
+        {
+            services.AddSingleton(signing).AddSingleton<CertificateDesk>();
+        }
+
         services.AddSingleton(s => new AgentFeed(
             new AgentFeedOptions { Tls = s.GetService<AgentTls>() }, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<AgentFeed>>()));
         services.AddSingleton<IAgents>(s => s.GetRequiredService<AgentFeed>());

@@ -27,6 +27,9 @@ public static class OperatorConfiguration
         ("tls-ca-file", "FILE   agents must chain to it"),
         ("tls-agent-names", "A,B   an agent's certificate must be for one of them, or for NODE.A (default colo-agent; *: any)"),
         ("tls-node-names-required", "true|false   refuses certificates that name no node (default false)"),
+        ("signing-certificate-file", "FILE   PEM of the authority that gives each node's agent a certificate of its own"),
+        ("signing-key-file", "FILE"),
+        ("agent-service-account", "NAME   whose pods are agents (default colo-operator-agent)"),
         ("log-format", "text|json   default text"),
     ];
 

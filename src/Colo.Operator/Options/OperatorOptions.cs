@@ -43,7 +43,17 @@ public sealed record OperatorOptions
     /// <summary>The agents' authority and the operator's own certificate; null: plain gRPC.</summary>
     public TlsFiles? Tls { get; init; }
 
+    /// <summary>The authority that signs the agents' certificates; null: they have theirs from elsewhere.</summary>
+    public SigningFiles? Signing { get; init; }
+
     public LogFormat LogFormat { get; init; } = LogFormat.Text;
+}
+
+/// <summary>Certificate and key of an authority, in PEM, and whom it signs for.</summary>
+public sealed record SigningFiles(string CertificateFile, string KeyFile)
+{
+    /// <summary>Of the agents, in the operator's own namespace.</summary>
+    public string AgentServiceAccount { get; init; } = "colo-operator-agent";
 }
 
 /// <summary>Three PEM files, re-read when they change.</summary>

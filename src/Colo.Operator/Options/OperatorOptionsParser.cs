@@ -30,6 +30,7 @@ public static class OperatorOptionsParser
             DeletionGrace = Length(given, "deletion-grace", defaults.DeletionGrace, TimeSpan.Zero, TimeSpan.FromDays(30), faults),
             GuestTcp = Flag(given, "guest-tcp", defaults.GuestTcp, faults),
             Tls = Tls(given, faults),
+            Signing = Signing(given, faults),
             LogFormat = Format(given, faults),
         };
         return faults.Count == 0 ? options : throw new OperatorOptionsException(faults);
@@ -148,6 +149,28 @@ public static class OperatorOptionsParser
 
         bool nodeNames = Flag(given, "tls-node-names-required", otherwise: false, faults);
         return tls is null ? null : tls with { AgentNames = names ?? tls.AgentNames, NodeNamesRequired = nodeNames };
+    }
+
+    private static SigningFiles? Signing(IReadOnlyDictionary<string, string> given, List<string> faults)
+    {
+        string? certificate = ExistingFile(given, "signing-certificate-file", faults), key = ExistingFile(given, "signing-key-file", faults);
+        if (certificate is null != key is null)
+        {
+            faults.Add("--signing-certificate-file, --signing-key-file: both, or none");
+        }
+
+        SigningFiles? signing = certificate is not null && key is not null ? new(certificate, key) : null;
+        if (given.GetValueOrDefault("agent-service-account") is not { } account)
+        {
+            return signing;
+        }
+
+        if (!VolumeRules.IsName(account))
+        {
+            faults.Add($"--agent-service-account: a service account's name, not '{account}'");
+        }
+
+        return signing is null ? null : signing with { AgentServiceAccount = account };
     }
 
     private static LogFormat Format(IReadOnlyDictionary<string, string> given, List<string> faults)

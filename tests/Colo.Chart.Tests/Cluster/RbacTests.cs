@@ -10,9 +10,10 @@ public sealed class RbacTests(InstalledChart cluster)
     private const string Operator = "colo-operator";
     private const string Agent = "colo-operator-agent";
     private const string Volumes = "replicatedvolumes.colo.dev";
+    private const string Requests = "certificatesigningrequests.certificates.k8s.io";
     private const string Leases = "leases.coordination.k8s.io";
 
-    /// <summary>"-": in no namespace.</summary>
+    /// <summary>"-": in no namespace. RESOURCE/SUBRESOURCE, or RESOURCE=NAME of one.</summary>
     private static readonly (string Who, string Verbs, string Resource, string Namespace)[] Allowed =
     [
         (Operator, "get,list,watch,update,patch", Volumes, "vms"),
@@ -22,6 +23,12 @@ public sealed class RbacTests(InstalledChart cluster)
         (Operator, "get,list,watch", "nodes", "-"),
         (Operator, "get,list,watch,create,update,patch", Leases, ColoChart.Namespace),
         (Operator, "create,patch", "events", "vms"),
+        (Operator, "get,list,watch", Requests, "-"),
+        (Operator, "update", Requests + "/approval", "-"),
+        (Operator, "update", Requests + "/status", "-"),
+        (Operator, "approve,sign", "signers.certificates.k8s.io=colo.dev/agent", "-"),
+        (Operator, "get", "pods", ColoChart.Namespace),
+        (Agent, "get,create", Requests, "-"),
         (Agent, "get", Volumes, "vms"),
         (Agent, "get,update,patch", Volumes + "/status", "vms"),
         (Agent, "get,create,update,patch", Leases, ColoChart.Namespace),
@@ -34,7 +41,13 @@ public sealed class RbacTests(InstalledChart cluster)
         (Operator, "get,list,create", Leases, "vms"),
         (Operator, "delete", Leases, ColoChart.Namespace),
         (Operator, "get,list,watch", "secrets", ColoChart.Namespace),
-        (Operator, "get,list,create,delete", "pods", ColoChart.Namespace),
+        (Operator, "list,create,delete", "pods", ColoChart.Namespace),
+        (Operator, "get", "pods", "vms"),
+        (Operator, "create,delete", Requests, "-"),
+        (Operator, "approve,sign", "signers.certificates.k8s.io=kubernetes.io/kubelet-serving", "-"),
+        (Agent, "list,watch,update,patch,delete", Requests, "-"),
+        (Agent, "update", Requests + "/approval", "-"),
+        (Agent, "update", Requests + "/status", "-"),
         (Operator, "create", "pods/exec", ColoChart.Namespace),
         (Operator, "get,list,delete", "persistentvolumeclaims", "vms"),
         (Operator, "get,list,delete", "events", "vms"),
@@ -77,7 +90,7 @@ public sealed class RbacTests(InstalledChart cluster)
                 .Where(r => r.Length > 0 && r != "[]" && !r.StartsWith("self", StringComparison.Ordinal))
                 .Order(StringComparer.Ordinal),
         ];
-        resources.ShouldBe([Leases, Volumes, Volumes + "/status"]);
+        resources.ShouldBe([Requests, Leases, Volumes, Volumes + "/status"]);
     }
 
     [Fact]
@@ -104,7 +117,8 @@ public sealed class RbacTests(InstalledChart cluster)
     {
         JsonArray reviews = [.. questions.Select(q =>
         {
-            string[] path = q.Resource.Split('/');
+            string[] named = q.Resource.Split('=', 2);
+            string[] path = named[0].Split('/');
             string[] name = path[0].Split('.', 2);
             return (JsonNode)new JsonObject
             {
@@ -119,6 +133,7 @@ public sealed class RbacTests(InstalledChart cluster)
                         ["group"] = name.ElementAtOrDefault(1) ?? "",
                         ["resource"] = name[0],
                         ["subresource"] = path.ElementAtOrDefault(1) ?? "",
+                        ["name"] = named.ElementAtOrDefault(1) ?? "",
                         ["namespace"] = q.Namespace == "-" ? "" : q.Namespace,
                     },
                 },

@@ -14,16 +14,16 @@ public sealed class ReleaseTests
         await using InstalledChart owned = cluster;
         await cluster.InitializeAsync();
         string authority = await DataAsync(cluster, "colo-operator-ca");
-        string agent = await DataAsync(cluster, "colo-operator-agent-tls");
+        string issued = await DataAsync(cluster, "colo-operator-operator-tls");
         await ShouldBeUsableAsync(cluster);
 
         (await cluster.HelmAsync("upgrade", "colo-operator", ColoChart.Folder, "--set", "operator.replicas=3")).EnsureSuccess();
         (await DataAsync(cluster, "colo-operator-ca")).ShouldBe(authority);
-        (await DataAsync(cluster, "colo-operator-agent-tls")).ShouldBe(agent);
+        (await DataAsync(cluster, "colo-operator-operator-tls")).ShouldBe(issued);
 
         (await cluster.HelmAsync("upgrade", "colo-operator", ColoChart.Folder, "--set", "tls.selfSigned.renewAfterDays=0")).EnsureSuccess();
         (await DataAsync(cluster, "colo-operator-ca")).ShouldBe(authority);
-        (await DataAsync(cluster, "colo-operator-agent-tls")).ShouldNotBe(agent);
+        (await DataAsync(cluster, "colo-operator-operator-tls")).ShouldNotBe(issued);
         await ShouldBeUsableAsync(cluster);
 
         await cluster.Admin.ApplyAsync(
@@ -64,6 +64,5 @@ public sealed class ReleaseTests
     private static async Task ShouldBeUsableAsync(InstalledChart cluster)
     {
         TlsSecret.Of(await SecretAsync(cluster, "colo-operator-operator-tls")).ShouldBeUsableAs("colo-operator");
-        TlsSecret.Of(await SecretAsync(cluster, "colo-operator-agent-tls")).ShouldBeUsableAs("colo-agent");
     }
 }

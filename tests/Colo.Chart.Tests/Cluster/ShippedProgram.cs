@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Colo.Chart.Tests.Render;
 using Colo.Testing;
 using Colo.Testing.Kube;
@@ -52,15 +53,21 @@ internal sealed class ShippedProgram : IAsyncDisposable
 
     private static async Task<ShippedProgram> StartAsync(InstalledChart cluster, string role, Manifest workload, string name, string root, string metrics)
     {
-        Kubectl admin = cluster.Admin;
-        TlsSecret secret = TlsSecret.Of(await admin.JsonAsync("get", "secret", $"colo-operator-{role}-tls", "-n", ColoChart.Namespace));
-        string tls = Directory.CreateDirectory(Path.Combine(root, "tls")).FullName;
-        await File.WriteAllTextAsync(Path.Combine(tls, "tls.crt"), secret.CertificatePem);
-        await File.WriteAllTextAsync(Path.Combine(tls, "tls.key"), secret.KeyPem);
-        await File.WriteAllTextAsync(Path.Combine(tls, "ca.crt"), secret.AuthorityPem);
+        JsonNode pod = workload.Spec["template"]!["spec"]!;
+        foreach (string volume in new[] { "tls", "authority" })
+        {
+            await MountAsync(cluster.Admin, pod, volume, Directory.CreateDirectory(Path.Combine(root, volume)).FullName);
+        }
 
-        string account = (string)workload.Spec["template"]!["spec"]!["serviceAccountName"]!;
-        string kubeconfig = await cluster.Server.KubeconfigForServiceAccountAsync(ColoChart.Namespace, account);
+        string account = (string)pod["serviceAccountName"]!;
+        await cluster.Admin.ApplyAsync(
+            $$"""
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: {{role}}-{{name}}, namespace: {{ColoChart.Namespace}}}
+            spec: {nodeName: {{name}}, serviceAccountName: {{account}}, automountServiceAccountToken: false, containers: [{name: {{role}}, image: none}]}
+            """);
+        string kubeconfig = await cluster.Server.KubeconfigForServiceAccountAsync(ColoChart.Namespace, account, $"{role}-{name}");
         string[] arguments =
         [
             .. workload.Arguments.Select(a => a
@@ -68,10 +75,31 @@ internal sealed class ShippedProgram : IAsyncDisposable
                 .Replace("$(POD_NAME)", name, StringComparison.Ordinal)
                 .Replace("$(NODE_NAME)", name, StringComparison.Ordinal)
                 .Replace("$(POD_IP)", "127.0.0.1", StringComparison.Ordinal)
-                .Replace("/etc/colo/tls", tls, StringComparison.Ordinal)),
+                .Replace("/etc/colo/", root + "/", StringComparison.Ordinal)),
         ];
         arguments.ShouldAllBe(a => !a.Contains("$(", StringComparison.Ordinal));
         string project = role == "agent" ? "Colo.Agent" : "Colo.Operator";
         return new(RunningTool.Start(Built.Program(project, $"colo-{role}"), [.. arguments, "--kubeconfig", kubeconfig]), metrics);
+    }
+    /// <summary>What is in the Secret or ConfigMap of that volume, where the pod has one.</summary>
+    private static async Task MountAsync(Kubectl admin, JsonNode pod, string volume, string directory)
+    {
+        JsonNode? source = pod["volumes"]!.AsArray().FirstOrDefault(v => (string)v!["name"]! == volume);
+        if (source?["secret"] is { } secret)
+        {
+            JsonNode data = (await admin.JsonAsync("get", "secret", (string)secret["secretName"]!, "-n", ColoChart.Namespace))["data"]!;
+            foreach ((string key, JsonNode? value) in data.AsObject())
+            {
+                await File.WriteAllBytesAsync(Path.Combine(directory, key), Convert.FromBase64String((string)value!));
+            }
+        }
+        else if (source?["configMap"] is { } map)
+        {
+            JsonNode data = (await admin.JsonAsync("get", "configmap", (string)map["name"]!, "-n", ColoChart.Namespace))["data"]!;
+            foreach ((string key, JsonNode? value) in data.AsObject())
+            {
+                await File.WriteAllTextAsync(Path.Combine(directory, key), (string)value!);
+            }
+        }
     }
 }

@@ -59,7 +59,7 @@ public sealed class DashboardTests(RunningVolume volume)
     [Fact]
     public async Task The_ConfigMap_carries_the_files_as_they_are()
     {
-        Manifest map = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "monitoring.dashboards.enabled=true")).Single(m => m.Kind == "ConfigMap");
+        Manifest map = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "monitoring.dashboards.enabled=true")).Single(m => m.Id == "ConfigMap/colo-operator-dashboards");
         ((string?)map.Content["metadata"]!["labels"]!["grafana_dashboard"]).ShouldBe("1");
         JsonObject data = (JsonObject)map.Content["data"]!;
         data.Count.ShouldBe(Dashboards.Files.Count);

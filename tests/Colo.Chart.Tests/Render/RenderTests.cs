@@ -147,7 +147,7 @@ public sealed class RenderTests
 
     [Theory]
     [InlineData("none", 0, 0)]
-    [InlineData("selfSigned", 3, 0)]
+    [InlineData("selfSigned", 2, 0)]
     [InlineData("certManager", 0, 3)]
     public async Task Certificates_come_from_where_it_is_told(string mode, int secrets, int certificates)
     {
@@ -193,6 +193,20 @@ public sealed class RenderTests
         Manifest rootOnly = (await ColoChart.TemplateAsync(ColoChart.Newest, "--set", "agent.guestSocket.group=null")).Single(m => m.Kind == "DaemonSet");
         rootOnly.Arguments.ShouldNotContain(a => a.StartsWith("--guest-socket-group", StringComparison.Ordinal));
         rootOnly.Spec["template"]!["spec"]!["securityContext"]!["supplementalGroups"].ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task By_default_each_nodes_agent_asks_for_a_certificate_of_its_own_and_none_is_shared()
+    {
+        IReadOnlyList<Manifest> manifests = await ColoChart.TemplateAsync(ColoChart.Newest);
+        Manifest daemonSet = manifests.Single(m => m.Kind == "DaemonSet"), deployment = manifests.Single(m => m.Kind == "Deployment");
+        daemonSet.Arguments.ShouldContain("--tls-signer=colo.dev/agent");
+        daemonSet.Arguments.ShouldContain("--tls-node-names-required=true");
+        deployment.Arguments.ShouldContain("--signing-key-file=/etc/colo/authority/tls.key");
+        deployment.Arguments.ShouldContain("--tls-node-names-required=true");
+        manifests.Where(m => m.Kind == "Secret").Select(m => m.Id).Order(StringComparer.Ordinal)
+            .ShouldBe(["Secret/colo-operator-ca", "Secret/colo-operator-operator-tls"]);
+        daemonSet.Spec["template"]!["spec"]!["volumes"]!.ToJsonString().ShouldNotContain("\"secret\"");
     }
 
     [Fact]

@@ -46,7 +46,14 @@ public sealed class ColoCluster : IAsyncDisposable
 
     public Task<AgentProcess> AddNodeAsync(string letter, params IReadOnlyList<string> extra) => AddNodeAsync(letter, null, extra);
 
-    public async Task<AgentProcess> AddNodeAsync(string letter, SkewedClock? clock, params IReadOnlyList<string> extra)
+    public Task<AgentProcess> AddNodeAsync(string letter, SkewedClock? clock, params IReadOnlyList<string> extra) =>
+        AddNodeAsync(letter, agentKubeconfig, clock, extra);
+
+    /// <param name="letter">Of its name.</param>
+    /// <param name="kubeconfig">How its agent reaches the API server.</param>
+    /// <param name="clock">Null: the machine's.</param>
+    /// <param name="extra">More arguments of the agent.</param>
+    public async Task<AgentProcess> AddNodeAsync(string letter, string kubeconfig, SkewedClock? clock, IReadOnlyList<string> extra)
     {
         string name = Node(letter);
         await Admin.ApplyAsync(
@@ -55,7 +62,7 @@ public sealed class ColoCluster : IAsyncDisposable
             kind: Node
             metadata: {name: {{name}}, labels: {kubernetes.io/hostname: {{name}} } }
             """);
-        AgentProcess agent = new(name, Path.Combine(directory.Path, letter), Namespace, agentKubeconfig, extra) { Clock = clock };
+        AgentProcess agent = new(name, Path.Combine(directory.Path, letter), Namespace, kubeconfig, extra) { Clock = clock };
         Directory.CreateDirectory(agent.Root);
         agents[name] = agent;
         agent.Start();
@@ -148,7 +155,7 @@ public sealed class ColoCluster : IAsyncDisposable
             await KubePrograms.PathOfAsync("helm"),
             [
                 "template", Namespace, Path.Combine(Built.Repository, "charts", "colo-operator"), "--namespace", Namespace,
-                "--set", "tls.mode=none", "--set", "crds.install=false",
+                "--set", "crds.install=false",
                 "--set", "serviceAccounts.operator.name=colo-operator", "--set", "serviceAccounts.agent.name=colo-agent",
                 "--show-only", "templates/serviceaccounts.yaml", "--show-only", "templates/rbac-operator.yaml",
                 "--show-only", "templates/rbac-agent.yaml",

@@ -76,8 +76,11 @@ public sealed class KubeApiServer : IAsyncDisposable
     }
 
     /// <summary>A kubeconfig with a token of an existing service account, as a pod of it would be given.</summary>
-    /// <exception cref="HttpRequestException">there is no such service account.</exception>
-    public async Task<string> KubeconfigForServiceAccountAsync(string namespaceName, string name)
+    /// <param name="namespaceName">Of the account,</param>
+    /// <param name="name">its name.</param>
+    /// <param name="pod">An existing pod that the token is bound to, as one that a kubelet projects is; null: to none.</param>
+    /// <exception cref="HttpRequestException">there is no such service account, or no such pod.</exception>
+    public async Task<string> KubeconfigForServiceAccountAsync(string namespaceName, string name, string? pod = null)
     {
         JsonObject request = new()
         {
@@ -85,6 +88,11 @@ public sealed class KubeApiServer : IAsyncDisposable
             ["kind"] = "TokenRequest",
             ["spec"] = new JsonObject { ["expirationSeconds"] = 24 * 3600 },
         };
+        if (pod is not null)
+        {
+            request["spec"]!["boundObjectRef"] = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Pod", ["name"] = pod };
+        }
+
         using HttpResponseMessage answer = await adminHttp!.PostAsJsonAsync(
             new Uri(Address, $"/api/v1/namespaces/{namespaceName}/serviceaccounts/{name}/token"), request);
         answer.EnsureSuccessStatusCode();

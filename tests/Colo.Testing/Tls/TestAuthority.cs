@@ -25,6 +25,8 @@ public sealed class TestAuthority : IDisposable
 
     public string Pem => authority.ExportCertificatePem();
 
+    public string KeyPem => authority.GetECDsaPrivateKey()!.ExportECPrivateKeyPem();
+
     public X509Certificate2 Issue(string dnsName, bool expired = false, string? more = null)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
