@@ -56,7 +56,7 @@ internal sealed class ResyncCopy
         this.lineage = attachment.Mode == ResyncMode.Recopy ? null : lineage;
         toCopy = attachment.ToCopy ?? throw new ArgumentException("nothing is to be copied", nameof(attachment));
         totalBytes = toCopy.SetBytes;
-        pace = new ResyncPace(quorum, options.ResyncBytesPerSecond, time);
+        pace = new ResyncPace(() => quorum.Requests, options.ResyncBytesPerSecond, time);
         this.gate = gate;
         this.inFlight = inFlight;
         this.options = options;
@@ -126,6 +126,7 @@ internal sealed class ResyncCopy
     {
         while (failure is null && TakeChunk(out BlockRange chunk))
         {
+            long began = time.GetTimestamp();
             if (!await CopyAsync(chunk))
             {
                 return;
@@ -138,7 +139,7 @@ internal sealed class ResyncCopy
 
             Publish(ResyncState.Copying);
             await SettleAsync(chunk);
-            await pace.KeepAsync(chunk.Length, attachment.Stopped);
+            await pace.KeepAsync(chunk.Length, time.GetElapsedTime(began), attachment.Stopped);
         }
     }
 
