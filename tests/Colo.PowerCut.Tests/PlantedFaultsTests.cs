@@ -46,10 +46,9 @@ public sealed class PlantedFaultsTests(PlantedFaultsTests.Recording recording) :
         recording.Run.Files.ForgetSyncs(content ?? (_ => false), names ?? (_ => false));
         PowerCutJudge judge = new(recording.Run, recording.Machine);
         Random random = new(1);
-        for (int tried = 0; tried < Patience; tried++)
+        foreach (Cut cut in new CutPlan(recording.Run, random, Patience * 2, everyFlushPoint: false, _ => true).Cuts().Where((_, i) => i % 2 == 0))
         {
-            Cut cut = PowerCutTests.Choose(recording.Run, random, 0) with { Node = node, Kind = kind };
-            if (await judge.FaultAsync(cut) is { } fault)
+            if (await judge.FaultAsync(cut with { Node = node, Kind = kind }) is { } fault)
             {
                 return fault;
             }
