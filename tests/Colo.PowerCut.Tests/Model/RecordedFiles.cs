@@ -41,16 +41,16 @@ public sealed partial class RecordedFiles
     }
 
     /// <summary>As if the recorded agents had left out the syncs of some contents, or of some names.</summary>
-    public void ForgetSyncs(Func<string, bool> contents, Func<string, bool> names)
+    public void ForgetSyncs(Func<string, FileChange, bool> contents, Func<string, bool> names)
     {
         foreach ((string path, List<NameVersion> versions) in Names)
         {
             foreach (NameVersion version in versions)
             {
                 version.DurableFrom = names(path) ? SystemCall.Never : version.DurableFrom;
-                foreach (FileChange change in contents(path) && version.Target is { } file ? file.Changes : [])
+                foreach (FileChange change in version.Target?.Changes.Where(c => c.Kind != ChangeKind.SetLength && contents(path, c)) ?? [])
                 {
-                    change.DurableFrom = change.Kind == ChangeKind.SetLength ? change.DurableFrom : SystemCall.Never;
+                    change.DurableFrom = SystemCall.Never;
                 }
             }
         }
