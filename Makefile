@@ -69,8 +69,8 @@ chaos: build ## Kill, freeze and cut off real agents, operator, API server, disk
 scale: build ## 2,000 volumes on 200 simulated nodes against a real API server and operator; a node dies (SCALE='--volumes 200')
 	@tests/Colo.Scale/bin/$(CONFIGURATION)/net10.0/colo-scale $(SCALE)
 
-powercut: build ## Cut the power of two recorded agents at flushes and between, and recover (POINTS=2000 a recording)
-	@COLO_POWERCUT_POINTS=$(POINTS) tests/Colo.PowerCut.Tests/bin/$(CONFIGURATION)/net10.0/Colo.PowerCut.Tests -noColor -noLogo \
+powercut: build ## Cut the power of two recorded agents at every flush and POINTS times besides, recover, compare
+	@COLO_POWERCUT_EVERY=1 COLO_POWERCUT_POINTS=$(POINTS) tests/Colo.PowerCut.Tests/bin/$(CONFIGURATION)/net10.0/Colo.PowerCut.Tests -noColor -noLogo \
 		-showLiveOutput -class '*PowerCutTests'
 
 manifests: ## Write what is derived: the chart's copy of the CRD, config/ from the chart

@@ -69,6 +69,12 @@ internal static partial class AgentLog
     [LoggerMessage(1307, LogLevel.Information, "volume {Volume} term {Term}: promoted, recovery point {RecoveryPoint}, serving after {Milliseconds} ms")]
     public static partial void Promoted(this ILogger log, string volume, long term, AgentApi.RecoveryPoint recoveryPoint, double milliseconds);
 
+    [LoggerMessage(1308, LogLevel.Warning, "volume {Volume}: {Sectors} sectors of lineage.map are damaged; what they describe counts as different and is copied again")]
+    public static partial void MapDamaged(this ILogger log, string volume, int sectors);
+
+    [LoggerMessage(1309, LogLevel.Warning, "volume {Volume}: closed, which cannot be noted: {Reason}")]
+    public static partial void CloseNotNoted(this ILogger log, string volume, string reason);
+
     [LoggerMessage(1400, LogLevel.Information, "volume {Volume} term {Term}: {From} -> {To} {Reason}")]
     public static partial void StateChanged(this ILogger log, string volume, long term, string from, string to, string reason);
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Numerics;
 using System.Text;
 using Colo.Blocks;
 
@@ -264,23 +263,7 @@ public sealed class AtomicFile
         }
     }
 
-    private static uint Checksum(ReadOnlySpan<byte> file) =>
-        ~Crc32C(Crc32C(uint.MaxValue, file[..ChecksumAt]), file[HeaderBytes..]);
-
-    private static uint Crc32C(uint crc, ReadOnlySpan<byte> bytes)
-    {
-        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-        }
-
-        foreach (byte value in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, value);
-        }
-
-        return crc;
-    }
+    private static uint Checksum(ReadOnlySpan<byte> file) => Crc32C.Of(file[..ChecksumAt], file[HeaderBytes..]);
 }
 
 /// <summary>What a read found.</summary>

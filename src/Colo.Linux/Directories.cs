@@ -52,6 +52,14 @@ public static class Directories
         }
     }
 
+    /// <summary>Gives a file the name of another, which it replaces, in the same directory; durable when it returns.</summary>
+    /// <exception cref="IOException">it cannot be renamed, or the directory cannot be synced.</exception>
+    public static void Rename(string from, string to)
+    {
+        File.Move(from, to, overwrite: true);
+        RequireSync(Path.GetDirectoryName(Path.GetFullPath(to))!);
+    }
+
     /// <summary>fsync of the directory: the names in it are durable when the answer is Ok.</summary>
     internal static BlockStatus Sync(string path)
     {

@@ -12,7 +12,9 @@ namespace Colo.Linux;
 /// </summary>
 /// <param name="Name">To be kept and compared as a whole; the same over reboots of the same file system.</param>
 /// <param name="ChangedMicroseconds">When its content last changed (mtime), since 1970.</param>
-public sealed record FileIdentity(string Name, long ChangedMicroseconds)
+/// <param name="TouchedMicroseconds">When its content, its names or its attributes last changed (ctime), since 1970: no program can set it to
+/// an earlier time.</param>
+public sealed record FileIdentity(string Name, long ChangedMicroseconds, long TouchedMicroseconds)
 {
     private const long MicrosecondsPerSecond = 1_000_000;
     private const long NanosecondsPerMicrosecond = 1000;
@@ -41,7 +43,7 @@ public sealed record FileIdentity(string Name, long ChangedMicroseconds)
 
         int errno = descriptor.Stat(out StatxBuffer stat);
         return errno == 0
-            ? new(NameOf(stat), Microseconds(stat.ChangedSeconds, stat.ChangedNanoseconds))
+            ? new(NameOf(stat), Microseconds(stat.ChangedSeconds, stat.ChangedNanoseconds), Microseconds(stat.TouchedSeconds, stat.TouchedNanoseconds))
             : throw Failed(path, "cannot be looked at", errno);
     }
 

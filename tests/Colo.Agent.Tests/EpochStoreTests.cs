@@ -55,6 +55,25 @@ public sealed class EpochStoreTests : IDisposable
         Store("one").Read().ShouldBe(new(12, EpochPhase.Replicating));
     }
 
+    [Theory]
+    [InlineData("hidden-7.qcow2")]
+    [InlineData("active-7.qcow2")]
+    public async Task A_damaged_buffer_is_refused_by_name_with_what_is_allowed(string name)
+    {
+        await RawFile.Create(directory.File("disk.raw"), 1 << 20).DisposeAsync();
+        EpochStore store = Store("one");
+        EpochOverlays made = await store.PrepareAsync(7);
+        await made.Active.DisposeAsync();
+        await made.Hidden.DisposeAsync();
+        byte[] image = await File.ReadAllBytesAsync(Path.Combine(Buffers, name));
+        image[0] ^= 1;
+        await File.WriteAllBytesAsync(Path.Combine(Buffers, name), image);
+        StateFileException refusal = await Should.ThrowAsync<StateFileException>(async () => await Store("one").OpenAsync(7));
+        refusal.Error.ShouldBe(StateFileError.Torn);
+        refusal.Message.ShouldContain(Path.Combine(Buffers, name));
+        refusal.Message.ShouldContain("Delete");
+    }
+
     [Fact]
     public async Task What_was_cleared_is_nothing_even_where_it_was_damaged()
     {

@@ -96,6 +96,32 @@ public sealed class EvidenceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_disk_that_was_put_back_into_its_file_after_the_machine_went_down_is_refused()
+    {
+        await using AgentUnderTest machine = await AgentUnderTest.StartUnderAsync(
+            ["unshare", .. Environment.IsPrivilegedProcess ? Array.Empty<string>() : ["--map-root-user"], "--mount", "bash", "-euc",
+                "if [ -e $0 ]; then mount --bind $0 /proc/sys/kernel/random/boot_id; fi; exec \"$@\"", directory.File("boot")],
+            "m", directory.Path, directory.File("arbiter"));
+        await machine.KillAsync();
+        await File.WriteAllTextAsync(directory.File("boot"), "11111111-2222-4333-8444-555555555555\n");
+        await machine.StartAsync();
+        new VolumeRecordFile(directory.File("arbiter"), "w").TryCreate(new("w", 1, "m", "", SecondaryState.None)).Done.ShouldBeTrue();
+        await machine.Client.PrepareAsync(AgentPair.Request("w", 1, Role.Primary));
+        await Guest.WriteAsync(machine.GuestUri("w"), 0x11, "0", "64k");
+        await machine.KillAsync();
+        await machine.StartAsync();
+        await Guest.ExpectAsync(machine.GuestUri("w"), 0x11, "0", "64k");
+        await machine.KillAsync();
+
+        // This machine has run for longer than the files are old: to another boot, that of its kernel, they were changed in it.
+        File.Delete(directory.File("boot"));
+        await machine.StartAsync();
+        VolumeStatus status = await machine.StatusAsync("w");
+        status.State.ShouldBe(ReplicaState.Faulted);
+        status.Fault.ShouldContain("in which no agent had it");
+    }
+
+    [Fact]
     public async Task A_record_of_a_term_below_one_that_was_seen_is_no_answer()
     {
         VolumeRecord first = Record.Read()!;

@@ -96,7 +96,7 @@ public class ResyncTests
         await other.B.KillAsync();
         string here = Path.GetDirectoryName(pair.B.DiskPath(uid))!;
         string there = Path.GetDirectoryName(other.B.DiskPath(uid))!;
-        foreach (string file in new[] { "lineage.state", "lineage.map" })
+        foreach (string file in new[] { "lineage.state", "lineage.map", "lineage.seen" })
         {
             File.Copy(Path.Combine(there, file), Path.Combine(here, file), overwrite: true);
         }
@@ -113,6 +113,39 @@ public class ResyncTests
         (await pair.A.StatusAsync(uid)).AttachFailure.ShouldContain("nothing in common");
         await pair.A.Client.AttachSecondaryAsync(
             new AttachSecondaryRequest { Volume = Ref(uid, 1), Peer = pair.PeerB, Resync = ResyncMode.Full, Wait = true });
+        await Guest.ExpectEqualAsync(pair.A.DiskPath(uid), pair.B.DiskPath(uid));
+    }
+
+    [Fact]
+    public async Task A_map_that_was_copied_while_its_primary_was_alone_and_put_back_into_its_file_is_refused_until_somebody_vouches()
+    {
+        await using AgentPair pair = await AgentPair.StartAsync();
+        string uid = await CreateAsync(pair, "back");
+        await pair.B.KillAsync();
+        await Guest.WriteAsync(pair.A.GuestUri(uid), 0x61, "0", "64k");
+        pair.Record(uid).SecondaryState.ShouldBe(SecondaryState.Stale);
+        string directory = Path.GetDirectoryName(pair.A.DiskPath(uid))!;
+        byte[] old = await File.ReadAllBytesAsync(Path.Combine(directory, "lineage.map"));
+        await Guest.WriteAsync(pair.A.GuestUri(uid), 0x62, "100M", "64k");
+        await pair.A.KillAsync();
+        await using (FileStream map = File.OpenWrite(Path.Combine(directory, "lineage.map")))
+        {
+            await map.WriteAsync(old);
+        }
+
+        await pair.A.StartAsync();
+        VolumeStatus status = await pair.A.StatusAsync(uid);
+        status.State.ShouldBe(ReplicaState.Faulted, "it says that nothing but the first write differs");
+        status.Fault.ShouldContain("lineage.map");
+        status.Fault.ShouldContain("an old copy was put back");
+        await pair.A.KillAsync();
+        await File.WriteAllTextAsync(Path.Combine(directory, "accept-disk"), uid);
+        await pair.A.StartAsync();
+        await pair.B.StartAsync();
+        await Guest.ExpectAsync(pair.A.GuestUri(uid), 0x62, "100M", "64k");
+        await pair.A.KillAsync();
+        await pair.A.StartAsync();
+        (await RejoinAsync(pair, pair.A, pair.B, uid, 1, pair.PeerB)).Mode.ShouldBe("Full", "nobody believes its map any more");
         await Guest.ExpectEqualAsync(pair.A.DiskPath(uid), pair.B.DiskPath(uid));
     }
 

@@ -34,7 +34,8 @@ public sealed class PlantedFaultsTests(PlantedFaultsTests.Recording recording) :
     {
         using TempDirectory directory = new(onTmpfs: true);
         RecordedRun run = await PowerCutTests.RecordOutageAsync(directory.Path, seed: 1);
-        run.Files.ForgetSyncs(path => path.EndsWith("lineage.map", StringComparison.Ordinal), _ => false);
+        run.Files.ForgetSyncs(
+            (path, change) => path.EndsWith("lineage.map", StringComparison.Ordinal) && run.TimeOf(change.Begin) >= run.Started, _ => false);
         using Machine machine = new(run);
         (await new PowerCutJudge(run, machine).PairFaultAsync(new("a", run.Log.StepTimes.Count - 1, CutKind.NothingMore, Seed: 1), ResyncMode.Unspecified))
             .ShouldNotBeNull().ShouldContain("mismatch");
@@ -43,13 +44,12 @@ public sealed class PlantedFaultsTests(PlantedFaultsTests.Recording recording) :
     private async Task<string> FirstFaultAsync(string node, CutKind kind, Func<string, bool>? content = null, Func<string, bool>? names = null)
     {
         recording.Run.Take(recording.Run.Log);
-        recording.Run.Files.ForgetSyncs(content ?? (_ => false), names ?? (_ => false));
+        recording.Run.Files.ForgetSyncs((path, _) => content?.Invoke(path) == true, names ?? (_ => false));
         PowerCutJudge judge = new(recording.Run, recording.Machine);
         Random random = new(1);
-        for (int tried = 0; tried < Patience; tried++)
+        foreach (Cut cut in new CutPlan(recording.Run, random, Patience * 2, everyFlushPoint: false, _ => true).Cuts().Where((_, i) => i % 2 == 0))
         {
-            Cut cut = PowerCutTests.Choose(recording.Run, random, 0) with { Node = node, Kind = kind };
-            if (await judge.FaultAsync(cut) is { } fault)
+            if (await judge.FaultAsync(cut with { Node = node, Kind = kind }) is { } fault)
             {
                 return fault;
             }

@@ -15,6 +15,9 @@ public sealed class PowerCutTests(ITestOutputHelper output)
     /// <summary>Cuts of each recording where nobody says otherwise; a minute, with the recordings.</summary>
     private const int UsualPoints = 60;
     private const string PointsVariable = "COLO_POWERCUT_POINTS";
+
+    /// <summary>Not 0: each flush point of each recording is cut as well.</summary>
+    private const string EveryVariable = "COLO_POWERCUT_EVERY";
     private const string SeedVariable = "COLO_POWERCUT_SEED";
 
     [Theory]
@@ -28,29 +31,42 @@ public sealed class PowerCutTests(ITestOutputHelper output)
         long start = Stopwatch.GetTimestamp();
         RecordedRun run = await RecordAsync(root, medium, recoveryPoint, seed);
         TimeSpan recording = Stopwatch.GetElapsedTime(start);
-        Random random = new(seed);
+        CutPlan plan = new(run, new Random(seed), points, IsEveryFlushPointAsked, _ => true);
         Dictionary<string, int> done = new(StringComparer.Ordinal);
+        int overlays;
         using (Machine machine = new(run))
         {
             PowerCutJudge judge = new(run, machine);
-            for (int point = 0; point < points; point++)
+            int point = 0;
+            foreach (Cut cut in plan.Cuts())
             {
-                Cut cut = Choose(run, random, point);
-                (string what, Task<string?> judging) = point % 8 == 7
-                    ? ("overlays after the death of the process", judge.OverlayFaultAsync(cut with { Kind = CutKind.ProcessDeath }, medium))
-                    : point % 16 == 6 && run.IsPair(cut.Step)
-                        ? ("both nodes cut and brought in sync again", judge.PairFaultAsync(cut, ResyncMode.Full))
-                        : ($"{cut.Kind} of {cut.Node}", judge.FaultAsync(cut));
-                (await judging).ShouldBeNull($"seed {seed}, point {point} of {medium} {recoveryPoint}; what it was cut from is kept in {root}");
+                bool isFlushPoint = IsEveryFlushPointAsked && point < plan.FlushPoints;
+                bool isOfOverlays = !isFlushPoint && point % 8 == 7;
+                bool isOfBoth = !isFlushPoint && point % 16 == 6 && run.IsPair(cut.Step);
+                string where = $"seed {seed}, point {point} of {medium} {recoveryPoint}; what it was cut from is kept in {root}";
+                string? fault = isOfBoth ? await judge.PairFaultAsync(cut, ResyncMode.Full)
+                    : isOfOverlays ? null
+                    : await judge.FaultAsync(cut);
+                fault.ShouldBeNull(where);
+                if (isFlushPoint || isOfOverlays)
+                {
+                    (await judge.OverlayFaultAsync(cut with { Kind = CutKind.ProcessDeath }, medium)).ShouldBeNull(where);
+                }
+
+                string what = isOfBoth ? "of both nodes, brought in sync again" : isOfOverlays ? "of overlays only" : $"{cut.Kind}";
                 done[what] = done.GetValueOrDefault(what) + 1;
+                point++;
             }
+
+            overlays = judge.OverlaysChecked;
         }
 
         Directory.Delete(root, recursive: true);
+        plan.Covered.ShouldBe(IsEveryFlushPointAsked ? plan.FlushPoints : plan.Covered);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
             {medium}, {recoveryPoint}, seed {seed}: {run.Log.Calls.Count} calls recorded in {recording.TotalSeconds:F1} s, {run.Files.Changes} changes of files,
-            {run.Files.SyncSteps.Count / 2} syncs, {run.Journal.Changes} changes and {run.Journal.Flushes} flushes of the guest.
-            {points} points in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s: {string.Join(", ", done.OrderBy(d => d.Key, StringComparer.Ordinal).Select(d => $"{d.Value} {d.Key}"))}
+            {run.Journal.Changes} changes and {run.Journal.Flushes} flushes of the guest.
+            {plan.FlushPoints} flush points, {plan.Covered} of them cut; {done.Values.Sum()} cuts in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s: {Counts(done)}; {overlays} pairs of overlays checked
             """));
     }
 
@@ -62,19 +78,16 @@ public sealed class PowerCutTests(ITestOutputHelper output)
         string root = new TempDirectory(onTmpfs: true).Path;
         long start = Stopwatch.GetTimestamp();
         RecordedRun run = await RecordOutageAsync(root, seed);
-        Random random = new(seed);
+        CutPlan plan = new(run, new Random(seed), points, IsEveryFlushPointAsked, run.IsPair);
         Dictionary<string, int> resyncs;
+        int made = 0;
         using (Machine machine = new(run))
         {
             PowerCutJudge judge = new(run, machine);
-            for (int point = 0; point < points; point++)
+            foreach (Cut cut in plan.Cuts())
             {
-                Cut cut = Choose(run, random, point);
-                for (; !run.IsPair(cut.Step); cut = Choose(run, random, point))
-                {
-                }
-
-                (await judge.PairFaultAsync(cut, ResyncMode.Unspecified)).ShouldBeNull($"seed {seed}, point {point}; what it was cut from is kept in {root}");
+                (await judge.PairFaultAsync(cut, ResyncMode.Unspecified)).ShouldBeNull($"seed {seed}, point {made}; what it was cut from is kept in {root}");
+                made++;
             }
 
             resyncs = judge.Resyncs;
@@ -82,8 +95,9 @@ public sealed class PowerCutTests(ITestOutputHelper output)
 
         Directory.Delete(root, recursive: true);
         resyncs.ShouldContainKey("Bitmap", "not everything is copied each time");
-        output.WriteLine($"outage, seed {seed}: {run.Log.Calls.Count} calls, {points} points in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s: "
-            + string.Join(", ", resyncs.Select(r => $"{r.Value} resyncs {r.Key}")));
+        plan.Covered.ShouldBe(IsEveryFlushPointAsked ? plan.FlushPoints : plan.Covered);
+        output.WriteLine($"outage, seed {seed}: {run.Log.Calls.Count} calls, {plan.FlushPoints} flush points, {plan.Covered} of them cut; {made} cuts in "
+            + $"{Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s; resyncs: {Counts(resyncs)}");
     }
 
     internal static async Task<RecordedRun> RecordAsync(string root, BufferMedium medium, RecoveryPoint recoveryPoint, int seed)
@@ -104,16 +118,10 @@ public sealed class PowerCutTests(ITestOutputHelper output)
         return run;
     }
 
-    /// <summary>A flush point, just before it or just after; or any step.</summary>
-    internal static Cut Choose(RecordedRun run, Random random, int point)
-    {
-        string node = random.Next(2) == 0 ? "a" : "b";
-        List<int> syncs = run.Files.SyncSteps;
-        bool atFlush = point % 2 == 0;
-        int step = atFlush ? syncs[random.Next(syncs.Count)] - random.Next(2) : random.Next(syncs[0], run.Log.StepTimes.Count);
-        CutKind kind = atFlush && random.Next(3) > 0 ? random.Next(2) == 0 ? CutKind.NothingMore : CutKind.EverythingMore : CutKind.Torn;
-        return new(node, Math.Clamp(step, 0, run.Log.StepTimes.Count - 1), kind, random.Next());
-    }
+    private static bool IsEveryFlushPointAsked => Number(EveryVariable, 0) > 0;
+
+    private static string Counts(Dictionary<string, int> of) =>
+        string.Join(", ", of.OrderBy(d => d.Key, StringComparer.Ordinal).Select(d => $"{d.Value} {d.Key}"));
 
     private static int Number(string variable, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out int number) ? number : otherwise;

@@ -124,10 +124,11 @@ public sealed class AgentService(
         {
             return await call();
         }
-        catch (VolumeFaultException e)
+        catch (Exception e) when (FaultMapping.IsExpected(e))
         {
-            log.CallRefused(context.Method, e.Kind, e.Message);
-            throw new RpcException(new Status(ToStatusCode(e.Kind), e.Message));
+            VolumeFaultException fault = FaultMapping.ToFault(e);
+            log.CallRefused(context.Method, fault.Kind, fault.Message);
+            throw new RpcException(new Status(ToStatusCode(fault.Kind), fault.Message));
         }
         catch (OperationCanceledException) when (context.CancellationToken.IsCancellationRequested)
         {

@@ -44,11 +44,10 @@ public sealed class EpochStore : IEpochStore
             return null;
         }
 
-        Qcow2OpenOptions options = new() { Durability = Qcow2Durability.ProcessDeath };
-        Qcow2Image hidden = await Qcow2Image.OpenAsync(ImageFile.Open(HiddenPath(epoch)), options);
+        Qcow2Image hidden = await OpenAsync(HiddenPath(epoch));
         try
         {
-            return new(epoch, hidden, await Qcow2Image.OpenAsync(ImageFile.Open(ActivePath(epoch)), options));
+            return new(epoch, hidden, await OpenAsync(ActivePath(epoch)));
         }
         catch
         {
@@ -124,9 +123,32 @@ public sealed class EpochStore : IEpochStore
     {
         string unfinished = path + ".new";
         File.Delete(unfinished);
-        Qcow2Image image = await Qcow2Image.CreateAsync(ImageFile.Create(unfinished), Qcow2CreateOptions.ForBuffer(lengthBytes, backing));
+        Qcow2Image image = await Told(() => Qcow2Image.CreateAsync(ImageFile.Create(unfinished), Qcow2CreateOptions.ForBuffer(lengthBytes, backing)).AsTask());
         File.Move(unfinished, path, overwrite: true);
         return image;
+    }
+
+    private static Task<Qcow2Image> OpenAsync(string path) =>
+        Told(() => Qcow2Image.OpenAsync(ImageFile.Open(path), new() { Durability = Qcow2Durability.ProcessDeath }).AsTask());
+
+    /// <summary>In the words that <see cref="IEpochStore"/> promises: whoever uses the pairs knows no image format.</summary>
+    private static async Task<Qcow2Image> Told(Func<Task<Qcow2Image>> call)
+    {
+        try
+        {
+            return await call();
+        }
+        catch (Qcow2Exception e)
+        {
+            StateFileError error = e.Fault == Qcow2Fault.Medium ? StateFileError.Io : StateFileError.Torn;
+            string cause = e.Message.StartsWith(e.Path + ": ", StringComparison.Ordinal) ? e.Message[(e.Path.Length + 2)..] : e.Message;
+            throw new StateFileException(
+                error,
+                e.Path,
+                error == StateFileError.Io ? cause
+                    : $"is no sound buffer: {cause}; it is not used. Prepare under a higher term begins with new ones, or Delete the replica and fill it again",
+                e);
+        }
     }
 
     private void RemoveAllBut(long epoch)

@@ -1,72 +1,78 @@
-using System.Buffers.Binary;
-using System.Numerics;
 using System.Text.Json;
-using Colo.Blocks;
 using Colo.Linux;
 using Colo.Replication;
 
 namespace Colo.Agent.Volumes;
 
 /// <summary>
-/// A replica's lineage beside its disk: lineage.state (the record, replaced whole) and lineage.map (two slots for the activity log, then the
-/// bitmap). Owns the map file until it is disposed.
+/// A replica's lineage beside its disk: lineage.state (the record, replaced whole), lineage.map (activity log and map of what differs) and
+/// lineage.seen, which tells an old copy of either. Owns the files until it is disposed.
 /// </summary>
-/// <remarks>
-/// Layout of lineage.map, little-endian: the slots at 4096 and 12288, each magic "COLOACTV", sequence, count, CRC-32C of what is before and
-/// behind it, then the extent numbers; they are written in turn, and the one with the higher sequence that is whole counts. The bitmap
-/// from 20480 on, as DirtyBitmap.CopyTo gives it: its bits stand each for itself, so a torn write of it is no damage.
-/// </remarks>
 public sealed class LineageStore : ILineageStore, IAsyncDisposable
 {
-    private const ulong SlotMagic = 0x5654434f4c4f4343;
-    private const int SlotBytes = 8192;
-    private const int FirstSlotAt = 4096;
-    private const int HeaderBytes = 24;
-    private const int ChecksumAt = 20;
-    private const int MapAt = FirstSlotAt + (2 * SlotBytes);
+    private const string RecordName = "lineage.state";
+    private const string MapName = "lineage.map";
+    private const string WitnessName = "lineage.seen";
 
     private readonly AtomicFile state;
-    private readonly RawFile file;
-    private long sequence;
+    private readonly LineageMapFile map;
+    private readonly LineageWitness witness;
+    private readonly Lock gate = new();
+    private long writes;
 
-    private LineageStore(AtomicFile state, RawFile file, bool hasLostMap) =>
-        (this.state, this.file, HasLostMap) = (state, file, hasLostMap);
+    private LineageStore(AtomicFile state, LineageMapFile map, LineageWitness witness, bool hasLostMap) =>
+        (this.state, this.map, this.witness, HasLostMap) = (state, map, witness, hasLostMap);
 
     /// <summary>There is a record, and its map was gone: nobody knows what differs.</summary>
     public bool HasLostMap { get; }
 
-    /// <exception cref="IOException">the map file cannot be made or opened.</exception>
-    public static LineageStore Open(string directory, long diskBytes)
+    /// <summary>Sectors of the map that were not whole when it was read; what they describe counts as different.</summary>
+    public int DamagedSectors => map.DamagedSectors;
+
+    /// <summary>What belongs to the lineage in a replica's directory.</summary>
+    public static IEnumerable<string> FilesIn(string directory) =>
+        new[] { RecordName, MapName, WitnessName }.Select(name => Path.Combine(directory, name)).Where(File.Exists);
+
+    /// <exception cref="StateFileException">a file of it is not what was left, or cannot be read.</exception>
+    /// <exception cref="IOException">a file of it cannot be made or opened.</exception>
+    public static async Task<LineageStore> OpenAsync(string directory, long diskBytes)
     {
-        string path = Path.Combine(directory, "lineage.map");
-        long grains = (diskBytes + 4095) / 4096;
-        long length = MapAt + (((grains / 8) + 8 + 4095) / 4096 * 4096);
-        AtomicFile state = new(Path.Combine(directory, "lineage.state"), "lineage");
-        bool hasLostMap = false;
-        RawFile file;
-        if (!state.Exists)
+        string path = Path.Combine(directory, MapName);
+        AtomicFile state = new(Path.Combine(directory, RecordName), "lineage");
+        LineageWitness witness = await LineageWitness.OpenAsync(Path.Combine(directory, WitnessName));
+        try
         {
-            // Whatever a power cut left of one that was never used.
-            File.Delete(path);
-        }
-
-        if (File.Exists(path))
-        {
-            file = RawFile.Open(path);
-            if (file.LengthBytes != length)
+            bool hasRecord = state.Exists;
+            if (!hasRecord && witness.Seen.Writes == 0)
             {
-                _ = file.DisposeAsync().AsTask();
-                throw new StateFileException(StateFileError.Torn, path, $"has {file.LengthBytes} bytes, not {length}");
+                // Whatever a power cut left of one that was never used.
+                File.Delete(path);
             }
-        }
-        else
-        {
-            // Its name is durable with the first record, which syncs the directory.
-            hasLostMap = state.Exists;
-            file = RawFile.Create(path, length);
-        }
 
-        return new(state, file, hasLostMap);
+            bool isThere = File.Exists(path);
+            LineageMapFile map = isThere
+                ? await LineageMapFile.OpenAsync(path, diskBytes)
+                : await LineageMapFile.CreateAsync(path, diskBytes, witness.Seen.Activity);
+            return new(state, map, witness, hasLostMap: hasRecord && !isThere);
+        }
+        catch
+        {
+            await witness.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Which of the files has not come as far as is known of it; null where each has.</summary>
+    /// <param name="knownWrites">What the replica's state knows of the record.</param>
+    public async Task<string?> FindOldCopyAsync(long knownWrites)
+    {
+        LineageProgress seen = witness.Seen;
+        long known = Math.Max(knownWrites, seen.Writes);
+        long written = (await ReadAsync()).Writes;
+        await map.ReadActivityAsync();
+        return written < known ? $"{state.Path} is at write {written}, and had been at {known}"
+            : map.Sequence < seen.Activity ? $"the activity log of {Path.Combine(Path.GetDirectoryName(state.Path)!, MapName)} is at write {map.Sequence}, and had been at {seen.Activity}"
+            : null;
     }
 
     public ValueTask<LineageRecord> ReadAsync()
@@ -78,7 +84,9 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
 
         try
         {
-            return new(LineageJson.Read(content.Bytes.Span));
+            LineageRecord record = LineageJson.Read(content.Bytes.Span);
+            writes = record.Writes;
+            return new(record);
         }
         catch (JsonException e)
         {
@@ -89,95 +97,40 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     public ValueTask WriteAsync(LineageRecord record)
     {
         state.Write(LineageJson.Write(record));
+        Note(record.Writes);
         return ValueTask.CompletedTask;
     }
 
-    public async ValueTask<IReadOnlyList<int>> ReadActivityAsync()
-    {
-        byte[] slots = new byte[2 * SlotBytes];
-        Require(await file.ReadAsync(FirstSlotAt, slots.AsMemory()), "reading the activity log");
-        IReadOnlyList<int> newest = [];
-        bool isBlank = slots.AsSpan().IsAllZero();
-        bool isWhole = isBlank;
-        for (int slot = 0; slot < 2; slot++)
-        {
-            ReadOnlySpan<byte> bytes = slots.AsSpan(slot * SlotBytes, SlotBytes);
-            if (TryParse(bytes, out long number, out List<int> extents) && number > sequence)
-            {
-                (sequence, newest, isWhole) = (number, extents, true);
-            }
-        }
-
-        return isWhole ? newest : throw new StateFileException(StateFileError.Torn, file.Path, "neither slot of the activity log is whole");
-    }
+    public async ValueTask<IReadOnlyList<int>> ReadActivityAsync() => await map.ReadActivityAsync();
 
     public async ValueTask WriteActivityAsync(IReadOnlyList<int> extents)
     {
-        sequence++;
-        byte[] slot = new byte[HeaderBytes + (extents.Count * sizeof(int))];
-        BinaryPrimitives.WriteUInt64LittleEndian(slot, SlotMagic);
-        BinaryPrimitives.WriteInt64LittleEndian(slot.AsSpan(8), sequence);
-        BinaryPrimitives.WriteInt32LittleEndian(slot.AsSpan(16), extents.Count);
-        for (int i = 0; i < extents.Count; i++)
-        {
-            BinaryPrimitives.WriteInt32LittleEndian(slot.AsSpan(HeaderBytes + (i * sizeof(int))), extents[i]);
-        }
-
-        BinaryPrimitives.WriteUInt32LittleEndian(slot.AsSpan(ChecksumAt), Checksum(slot));
-        Require(
-            await file.WriteAsync(FirstSlotAt + (sequence % 2 * SlotBytes), slot, RequestFlags.ForceUnitAccess), "writing the activity log");
+        await map.WriteActivityAsync(extents);
+        Note();
     }
 
-    public async ValueTask ReadMapAsync(Memory<byte> destination) =>
-        Require(await file.ReadAsync(MapAt, destination), "reading the map");
+    public async ValueTask ReadMapAsync(Memory<byte> destination) => await map.ReadMapAsync(destination);
 
-    public void WriteMap(long offsetBytes, ReadOnlySpan<byte> source)
+    public void WriteMap(long offsetBytes, ReadOnlySpan<byte> source) => map.WriteMap(offsetBytes, source);
+
+    public async ValueTask SyncMapAsync() => await map.SyncAsync();
+
+    /// <summary>When it returns, an old copy of what was written before will be told, unless the note of it could not be written.</summary>
+    public Task WhenWitnessedAsync() => witness.SettleAsync();
+
+    public async ValueTask DisposeAsync()
     {
-        // Through the page cache, which completes at once; the rest is for a file system that is slow.
-        ValueTask<BlockStatus> written = file.WriteAsync(MapAt + offsetBytes, source.ToArray());
-        Require(written.IsCompleted ? written.Result : written.AsTask().GetAwaiter().GetResult(), "writing the map");
+        await witness.DisposeAsync();
+        await map.DisposeAsync();
     }
 
-    public async ValueTask SyncMapAsync() => Require(await file.FlushAsync(), "syncing the map");
-
-    public ValueTask DisposeAsync() => file.DisposeAsync();
-
-    private static bool TryParse(ReadOnlySpan<byte> slot, out long number, out List<int> extents)
+    /// <summary>Of what is durable, both; record and log are written beside each other.</summary>
+    private void Note(long? written = null)
     {
-        (number, extents) = (0, []);
-        int count = BinaryPrimitives.ReadInt32LittleEndian(slot[16..]);
-        if (BinaryPrimitives.ReadUInt64LittleEndian(slot) != SlotMagic || count is < 0 or > ActivityLog.Capacity
-            || Checksum(slot[..(HeaderBytes + (count * sizeof(int)))]) != BinaryPrimitives.ReadUInt32LittleEndian(slot[ChecksumAt..]))
+        lock (gate)
         {
-            return false;
-        }
-
-        number = BinaryPrimitives.ReadInt64LittleEndian(slot[8..]);
-        for (int i = 0; i < count; i++)
-        {
-            extents.Add(BinaryPrimitives.ReadInt32LittleEndian(slot[(HeaderBytes + (i * sizeof(int)))..]));
-        }
-
-        return true;
-    }
-
-    private static uint Checksum(ReadOnlySpan<byte> slot) => ~Crc(Crc(uint.MaxValue, slot[..ChecksumAt]), slot[HeaderBytes..]);
-
-    private static uint Crc(uint crc, ReadOnlySpan<byte> bytes)
-    {
-        foreach (byte value in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, value);
-        }
-
-        return crc;
-    }
-
-    private void Require(BlockStatus status, string what)
-    {
-        if (status != BlockStatus.Ok)
-        {
-            throw new StateFileException(StateFileError.Io, file.Path, $"{what}: {status}");
+            writes = written ?? writes;
+            witness.Note(new(writes, map.Sequence));
         }
     }
 }

@@ -1,6 +1,5 @@
 using Colo.AgentApi;
 using Colo.Linux;
-using Colo.Qcow2;
 using Colo.Replication;
 using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
 using ResyncMode = Colo.AgentApi.ResyncMode;
@@ -47,7 +46,7 @@ public sealed class OpenReplica(
                 await OpenAsync("adopted");
             }
         }
-        catch (Exception e) when (IsExpected(e))
+        catch (Exception e) when (FaultMapping.IsExpected(e))
         {
             SetFault(e.Message);
         }
@@ -76,26 +75,29 @@ public sealed class OpenReplica(
             });
             await OpenAsync("created");
         }
-        catch (Exception e) when (IsExpected(e))
+        catch (Exception e) when (FaultMapping.IsExpected(e))
         {
             // Nothing was served and nothing is remembered: the same call may be tried again.
             await CloseAsync("creation failed", TimeSpan.Zero);
             DeleteFiles();
-            throw ToFault(e);
+            throw FaultMapping.ToFault(e);
         }
     }
 
     /// <summary>As <see cref="OpenAsync"/>; what fails is kept as the fault, too.</summary>
-    public async Task OpenOrFaultAsync(string how)
+    /// <param name="how">For people.</param>
+    /// <param name="first">What is to be done before; failing, it is a fault in the same way.</param>
+    public async Task OpenOrFaultAsync(string how, Action? first = null)
     {
         try
         {
+            first?.Invoke();
             await OpenAsync(how);
         }
-        catch (Exception e) when (IsExpected(e))
+        catch (Exception e) when (FaultMapping.IsExpected(e))
         {
             SetFault(e.Message);
-            throw ToFault(e);
+            throw FaultMapping.ToFault(e);
         }
     }
 
@@ -115,9 +117,11 @@ public sealed class OpenReplica(
     public async Task BeginAnewAsync()
     {
         await CloseAsync("begins anew: it misses writes", TimeSpan.Zero);
-        paths.Epochs(memory.Current.Spec).Clear();
-        memory.Update(s => s with { Started = false });
-        await OpenOrFaultAsync("to be filled anew");
+        await OpenOrFaultAsync("to be filled anew", () =>
+        {
+            paths.Epochs(memory.Current.Spec).Clear();
+            memory.Update(s => s with { Started = false });
+        });
     }
 
     /// <summary>Makes the open secondary the primary of a higher term, which the arbiter's record must name.</summary>
@@ -147,7 +151,7 @@ public sealed class OpenReplica(
             secondary = null;
             primary = await OpenPrimaryAsync(below, lineage!, mayHaveInFlight: true);
         }
-        catch (Exception e) when (IsExpected(e))
+        catch (Exception e) when (FaultMapping.IsExpected(e))
         {
             SetFault($"promotion failed: {e.Message}");
             await CloseAsync("promotion failed", TimeSpan.Zero);
@@ -169,7 +173,16 @@ public sealed class OpenReplica(
         await CloseLineageAsync(clean == true);
         if (clean is { } isClean && memory.Known is { } known)
         {
-            memory.Update(s => isClean ? DiskEvidence.Closed(paths, s) : s with { Clean = false });
+            try
+            {
+                memory.Update(s => isClean ? DiskEvidence.Closed(paths, s) : s with { Clean = false });
+            }
+            catch (StateFileException e)
+            {
+                // It is closed all the same; the next opening finds one that was not closed in order, or this state after all.
+                log.CloseNotNoted(uid, e.Message);
+            }
+
             log.Closed(uid, known.Spec.Term, why);
         }
     }
@@ -242,13 +255,26 @@ public sealed class OpenReplica(
     {
         await CloseLineageAsync(isClean: false);
         StoredReplica known = memory.Current;
-        LineageStore store = LineageStore.Open(paths.Directory, known.Spec.SizeBytes);
+        LineageStore store = await LineageStore.OpenAsync(paths.Directory, known.Spec.SizeBytes);
         try
         {
+            string? oldCopy = known.LineageWrites is { } writes ? await store.FindOldCopyAsync(writes) : null;
+            if (oldCopy is not null)
+            {
+                DiskEvidence.RequireAccepted($"{oldCopy}: an old copy was put back, perhaps of the disk as well", paths, memory, log);
+                known = memory.Current;
+            }
+
             ReplicaLineage opened = await ReplicaLineage.OpenAsync(store, known.Spec.SizeBytes, known.Generation);
-            if (opened.Record.Writes > 0 && (store.HasLostMap || known.LineageWrites is not { } writes || opened.Record.Writes < writes))
+            if (store.DamagedSectors > 0)
+            {
+                log.MapDamaged(uid, store.DamagedSectors);
+            }
+
+            if (oldCopy is not null || (opened.Record.Writes > 0 && (store.HasLostMap || known.LineageWrites is null)))
             {
                 await opened.ForgetAsync();
+                await store.WhenWitnessedAsync();
             }
 
             memory.Update(s => s with { LineageWrites = opened.Record.Writes });
@@ -306,18 +332,4 @@ public sealed class OpenReplica(
             memory.Update(s => s with { DiskCreated = true, DiskIdentity = identity });
         }
     }
-
-    private static bool IsExpected(Exception e) =>
-        e is IOException or UnauthorizedAccessException or VolumeFaultException or Qcow2Exception or InvalidDataException
-            or ReplicationException;
-
-    private static VolumeFaultException ToFault(Exception e) => e switch
-    {
-        VolumeFaultException already => already,
-        ReplicationException replication => ApiMapping.ToFault(replication),
-        FileOpenException { Error: FileOpenError.NoSpace } => new(VolumeFaultKind.Exhausted, e.Message, e),
-        FileOpenException { Error: FileOpenError.Locked } => new(VolumeFaultKind.Precondition, e.Message, e),
-        Qcow2Exception or InvalidDataException or StateFileException => new(VolumeFaultKind.Damaged, e.Message, e),
-        _ => new(VolumeFaultKind.Failed, e.Message, e),
-    };
 }

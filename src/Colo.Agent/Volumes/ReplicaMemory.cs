@@ -7,12 +7,12 @@ namespace Colo.Agent.Volumes;
 /// (calls, the replica's term guard, the end of a failover). It is the node's term store for the volume.
 /// </summary>
 /// <param name="path">Of the state file.</param>
-/// <param name="witness">Where the count of its writes is noted as well, on another file system: an old copy of the state that is put back
-/// while the machine runs is told from the newest by it. Null: nowhere.</param>
-public sealed class ReplicaMemory(string path, string? witness = null) : ITermStore
+/// <param name="witnesses">Where the count of its writes is noted as well, in memory and beside it: an old copy of the state that is put back
+/// is told from the newest by it. None: nowhere.</param>
+public sealed class ReplicaMemory(string path, IReadOnlyList<string>? witnesses = null) : ITermStore
 {
     private readonly Lock guard = new();
-    private readonly StoredReplicaFile file = new(path, witness);
+    private readonly StoredReplicaFile file = new(path, witnesses);
     private volatile StoredReplica? current;
 
     /// <summary>null where nothing is remembered.</summary>

@@ -27,8 +27,9 @@ public sealed class ReplicaPaths
 
     public string State => Path.Combine(Directory, StateFileName);
 
-    /// <summary>In memory, whatever medium the buffers have.</summary>
-    public string Witness => Path.Combine(Buffer(BufferMedium.Memory), WitnessFileName);
+    /// <summary>In memory, whatever medium the buffers have; and beside the state, for another boot.</summary>
+    public IReadOnlyList<string> Witnesses =>
+        [Path.Combine(Buffer(BufferMedium.Memory), WitnessFileName), Path.Combine(Directory, WitnessFileName)];
 
     /// <summary>A directory of a pool that holds, or held, a replica.</summary>
     public static bool IsReplica(string directory) =>

@@ -4,8 +4,8 @@ using Colo.Linux;
 namespace Colo.Agent.Volumes;
 
 /// <summary>
-/// Notes, after each write of a state file, how often it was written, in a place that is not put back together with it: the memory of
-/// the running machine. It is never ahead of what is durable, so a state file behind it is an old copy. Another boot knows nothing.
+/// Notes, after each write of a state file, how often it was written, in a file that is not put back together with it: in the memory of the
+/// running machine, and beside it for another boot. It is never ahead of what is durable, so a state file behind it is an old copy.
 /// </summary>
 internal sealed class SequenceWitness(string path)
 {

@@ -63,11 +63,11 @@ public sealed record StoredReplica
 
 /// <summary>Reads and writes the state of one replica; owned by whoever opens and closes it.</summary>
 /// <param name="path">Of the state.</param>
-/// <param name="witness">Of a file that notes the state's sequence elsewhere; null for none.</param>
-public sealed class StoredReplicaFile(string path, string? witness = null)
+/// <param name="witnesses">Files that note the state's sequence elsewhere; none where it is null.</param>
+public sealed class StoredReplicaFile(string path, IReadOnlyList<string>? witnesses = null)
 {
     private readonly AtomicFile file = new(path, "replica");
-    private readonly SequenceWitness? seen = witness is null ? null : new(witness);
+    private readonly List<SequenceWitness> seen = [.. (witnesses ?? []).Select(w => new SequenceWitness(w))];
 
     /// <exception cref="VolumeFaultException">Damaged: not readable as a state of this version or an older one.</exception>
     /// <returns>null where there is none.</returns>
@@ -76,7 +76,7 @@ public sealed class StoredReplicaFile(string path, string? witness = null)
         try
         {
             // Gone altogether is no roll back: whoever expects a replica here says so in Prepare, and a new one starts with nothing.
-            if (!file.Exists || file.Read(seen?.Read() ?? 0) is not { } content)
+            if (!file.Exists || file.Read(seen.Select(s => s.Read()).DefaultIfEmpty(0).Max()) is not { } content)
             {
                 return null;
             }
@@ -97,7 +97,7 @@ public sealed class StoredReplicaFile(string path, string? witness = null)
     /// <summary>The first state of a new replica.</summary>
     public void Begin(StoredReplica state)
     {
-        seen?.Forget();
+        seen.ForEach(s => s.Forget());
         Write(state);
     }
 
@@ -105,7 +105,7 @@ public sealed class StoredReplicaFile(string path, string? witness = null)
     public void Write(StoredReplica state)
     {
         long sequence = file.Write(JsonSerializer.SerializeToUtf8Bytes(state, StoredReplicaJson.Default.StoredReplica));
-        seen?.Note(sequence);
+        seen.ForEach(s => s.Note(sequence));
     }
 
     /// <summary>What the types say and JSON does not: null is nowhere, an enum holds a word that exists.</summary>

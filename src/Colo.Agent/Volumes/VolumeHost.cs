@@ -25,7 +25,7 @@ public sealed class VolumeHost
     {
         (this.parts, this.uid, this.pool) = (parts, uid, pool);
         paths = new ReplicaPaths(parts.Options, pool, uid);
-        memory = new ReplicaMemory(paths.State, paths.Witness);
+        memory = new ReplicaMemory(paths.State, paths.Witnesses);
         replica = new OpenReplica(parts, uid, paths, memory, BecameStale);
         log = parts.Logs.CreateLogger<VolumeHost>();
     }
@@ -217,28 +217,30 @@ public sealed class VolumeHost
 
         await replica.CloseAsync($"prepared as {spec.Role} under term {spec.Term}", Drain);
         replica.ClearFault();
+        await replica.OpenOrFaultAsync("prepared", () => Remember(spec, sameTerm));
+        return false;
+    }
+
+    private void Remember(ReplicaSpec spec, bool sameTerm)
+    {
         if (sameTerm)
         {
             memory.Update(s => s with { Spec = spec, Released = false });
-        }
-        else
-        {
-            // A buffer of an older term is a view of nothing any more; what the disk lacks the next resync brings.
-            paths.Epochs(known.Spec).Clear();
-            memory.Update(s => s with
-            {
-                Spec = spec,
-                HighestTerm = spec.Term,
-                Started = false,
-                Stopped = false,
-                Promoting = false,
-                Released = false,
-                PeerGeneration = "",
-            });
+            return;
         }
 
-        await replica.OpenOrFaultAsync("prepared");
-        return false;
+        // A buffer of an older term is a view of nothing any more; what the disk lacks the next resync brings.
+        paths.Epochs(memory.Current.Spec).Clear();
+        memory.Update(s => s with
+        {
+            Spec = spec,
+            HighestTerm = spec.Term,
+            Started = false,
+            Stopped = false,
+            Promoting = false,
+            Released = false,
+            PeerGeneration = "",
+        });
     }
 
     private void BecameStale(SecondaryService which) => renewing = Task.Run(() => SerialAsync(async () =>

@@ -58,6 +58,12 @@ internal struct StatxBuffer
     [FieldOffset(88)]
     public uint BornNanoseconds;
 
+    [FieldOffset(96)]
+    public long TouchedSeconds;
+
+    [FieldOffset(104)]
+    public uint TouchedNanoseconds;
+
     [FieldOffset(112)]
     public long ChangedSeconds;
 

@@ -10,12 +10,12 @@ internal sealed class DirtyMapFile(ILineageStore store, long lengthBytes)
 {
     public const int GrainBytes = 4096;
 
-    private const int PieceBytes = 4096;
+    private const int UnitBytes = ILineageStore.MapUnitBytes;
+    private const int PieceBytes = 8 * UnitBytes;
     private const long PieceRangeBytes = (long)PieceBytes * 8 * GrainBytes;
-    private const int BytesPerWord = sizeof(long);
 
     private readonly Lock gate = new();
-    private readonly byte[] piece = new byte[PieceBytes + BytesPerWord];
+    private readonly byte[] piece = new byte[PieceBytes];
     private long attachment;
 
     public DirtyBitmap Dirty { get; } = new(lengthBytes, GrainBytes);
@@ -106,7 +106,7 @@ internal sealed class DirtyMapFile(ILineageStore store, long lengthBytes)
         lock (gate)
         {
             Dirty.ClearAll();
-            byte[] zeroes = new byte[1 << 16];
+            byte[] zeroes = new byte[128 * UnitBytes];
             for (long at = 0; at < Dirty.StoredBytes; at += zeroes.Length)
             {
                 store.WriteMap(at, zeroes.AsSpan(0, (int)Math.Min(zeroes.Length, Dirty.StoredBytes - at)));
@@ -118,13 +118,14 @@ internal sealed class DirtyMapFile(ILineageStore store, long lengthBytes)
 
     public ValueTask SyncAsync() => store.SyncMapAsync();
 
-    /// <summary>Writes the words of the range, which lies in one piece; with the gate held.</summary>
+    /// <summary>Writes the units of the range, which lies in one piece; with the gate held.</summary>
     private void Store(BlockRange part, bool set)
     {
         long firstGrain = part.Offset / GrainBytes;
         long lastGrain = (part.End - 1) / GrainBytes;
-        long at = firstGrain / 64 * BytesPerWord;
-        Span<byte> words = piece.AsSpan(0, (int)(((lastGrain / 64) + 1) * BytesPerWord - at));
+        long at = firstGrain / 8 / UnitBytes * UnitBytes;
+        long end = Math.Min(((lastGrain / 8 / UnitBytes) + 1) * UnitBytes, Dirty.StoredBytes);
+        Span<byte> words = piece.AsSpan(0, (int)(end - at));
         Dirty.CopyTo(at, words);
         if (set)
         {

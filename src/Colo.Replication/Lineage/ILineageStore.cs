@@ -21,7 +21,10 @@ public interface ILineageStore
     /// <summary>The map as last written, in the form of <see cref="Colo.Blocks.DirtyBitmap.CopyTo"/>; zeroes where nothing was.</summary>
     ValueTask ReadMapAsync(Memory<byte> destination);
 
-    /// <summary>At once, on the caller's thread: survives the process when it returns, the machine after <see cref="SyncMapAsync"/>.</summary>
+    /// <summary>Parts of the map are written in whole units of so many bytes, so that a store can put a checksum beside each.</summary>
+    public const int MapUnitBytes = 504;
+
+    /// <summary>At once, on the caller's thread, units from a multiple of <see cref="MapUnitBytes"/> on (the map's last may be shorter): survives the process when it returns, the machine after <see cref="SyncMapAsync"/>.</summary>
     void WriteMap(long offsetBytes, ReadOnlySpan<byte> source);
 
     /// <summary>Everything that <see cref="WriteMap"/> has written before this call is durable when it returns.</summary>

@@ -56,7 +56,7 @@ internal static class AgentSeeds
     private static async Task LineageAsync(string folder, string replica)
     {
         string map = Path.Combine(replica, "lineage.map");
-        await using (LineageStore store = LineageStore.Open(replica, 1 << 20))
+        await using (LineageStore store = await LineageStore.OpenAsync(replica, 1 << 20))
         {
             await store.WriteAsync(LineageRecord.Empty);
             await store.WriteActivityAsync([0, 1]);

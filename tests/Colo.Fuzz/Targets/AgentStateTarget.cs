@@ -22,8 +22,6 @@ internal sealed class AgentStateTarget : IFuzzTarget
 
     private const long DiskBytes = 1 << 20;
 
-    private static readonly byte[] Lineage = "{\"version\":1}"u8.ToArray();
-
     private static readonly string[] Doors = ["state", "sealed-state", "epoch", "sealed-epoch", "identity", "record", "lineage", "lineage-map"];
 
     private readonly string root = Directory.CreateDirectory($"/dev/shm/colo-fuzz-{Guid.NewGuid():N}").FullName;
@@ -91,7 +89,6 @@ internal sealed class AgentStateTarget : IFuzzTarget
                 ReadLineageAsync([]).GetAwaiter().GetResult();
                 break;
             default:
-                new AtomicFile(Path.Combine(Replica, "lineage.state"), "lineage").Write(Lineage);
                 ReadLineageAsync(content).GetAwaiter().GetResult();
                 break;
         }
@@ -144,9 +141,13 @@ internal sealed class AgentStateTarget : IFuzzTarget
     /// <summary>Record, activity log and map; what is believed can be written again.</summary>
     private async Task ReadLineageAsync(byte[] map)
     {
-        await using (LineageStore made = LineageStore.Open(Replica, DiskBytes))
+        await using (LineageStore made = await LineageStore.OpenAsync(Replica, DiskBytes))
         {
             // The map has its right length now: its content is what is in question.
+            if (map.Length > 0)
+            {
+                await made.WriteAsync(LineageRecord.Empty);
+            }
         }
 
         await using (FileStream file = File.OpenWrite(Path.Combine(Replica, "lineage.map")))
@@ -155,8 +156,10 @@ internal sealed class AgentStateTarget : IFuzzTarget
             await file.WriteAsync(map.AsMemory(0, (int)Math.Min(room, map.Length)));
         }
 
-        await using LineageStore store = LineageStore.Open(Replica, DiskBytes);
+        await using LineageStore store = await LineageStore.OpenAsync(Replica, DiskBytes);
         LineageRecord record = await store.ReadAsync();
+        await store.FindOldCopyAsync(0);
+        await store.ReadMapAsync(new byte[DiskBytes / 4096 / 8]);
         await store.WriteAsync(record);
         Require((await store.ReadActivityAsync()).Count <= ActivityLog.Capacity, "more hot extents than there can be");
     }

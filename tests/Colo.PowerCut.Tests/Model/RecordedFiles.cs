@@ -27,8 +27,8 @@ public sealed partial class RecordedFiles
     /// <summary>By full path.</summary>
     public Dictionary<string, List<NameVersion>> Names { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Steps at which a sync began or ended: the flush points.</summary>
-    public List<int> SyncSteps { get; } = [];
+    /// <summary>Where a sync of a recorded file or directory began and where it ended, in the order of the ends.</summary>
+    public List<FlushPoint> FlushPoints { get; } = [];
 
     public int Changes { get; private set; }
 
@@ -41,16 +41,16 @@ public sealed partial class RecordedFiles
     }
 
     /// <summary>As if the recorded agents had left out the syncs of some contents, or of some names.</summary>
-    public void ForgetSyncs(Func<string, bool> contents, Func<string, bool> names)
+    public void ForgetSyncs(Func<string, FileChange, bool> contents, Func<string, bool> names)
     {
         foreach ((string path, List<NameVersion> versions) in Names)
         {
             foreach (NameVersion version in versions)
             {
                 version.DurableFrom = names(path) ? SystemCall.Never : version.DurableFrom;
-                foreach (FileChange change in contents(path) && version.Target is { } file ? file.Changes : [])
+                foreach (FileChange change in version.Target?.Changes.Where(c => c.Kind != ChangeKind.SetLength && contents(path, c)) ?? [])
                 {
-                    change.DurableFrom = change.Kind == ChangeKind.SetLength ? change.DurableFrom : SystemCall.Never;
+                    change.DurableFrom = SystemCall.Never;
                 }
             }
         }
@@ -156,7 +156,7 @@ public sealed partial class RecordedFiles
 
     private void Sync(Inode file, string path, SystemCall call)
     {
-        SyncSteps.AddRange([call.Begin, call.End]);
+        FlushPoints.AddRange([new(call.Begin, IsEnd: false, path), new(call.End, IsEnd: true, path)]);
         foreach (FileChange change in file.Changes.Where(c => c.End < call.Begin && c.DurableFrom == SystemCall.Never))
         {
             change.DurableFrom = call.End;

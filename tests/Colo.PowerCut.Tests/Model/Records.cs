@@ -34,3 +34,9 @@ public sealed record NameVersion(Inode? Target, int Begin, int End)
 {
     public int DurableFrom { get; set; } = SystemCall.Never;
 }
+
+/// <summary>A step at which a sync began (what it is asked to keep is not yet safe), or ended (it is).</summary>
+/// <param name="Step">Of the recording.</param>
+/// <param name="IsEnd">It ended there, with success.</param>
+/// <param name="Path">Of the file or directory that was synced.</param>
+public sealed record FlushPoint(int Step, bool IsEnd, string Path);

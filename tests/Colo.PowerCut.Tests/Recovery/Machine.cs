@@ -1,3 +1,4 @@
+using Colo.Agent.Volumes;
 using Colo.AgentApi;
 using Colo.Testing;
 
@@ -42,6 +43,9 @@ public sealed class Machine : IDisposable
 
         await PutAsync(records, path => IsBelow(path, TracedPair.RecordsOf(run.Root)));
         PutNewestRecord(certain);
+
+        // Whoever opens them now does so in a boot that begins after all that is there.
+        BootId.Began = TimeProvider.System.GetUtcNow();
     }
 
     public void Dispose() => Clear();

@@ -19,6 +19,9 @@ public sealed partial class PowerCutJudge(RecordedRun run, Machine machine)
     /// <summary>How pairs were brought in sync, and how often.</summary>
     public Dictionary<string, int> Resyncs { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Pairs of overlays that qemu-img checked, and read as the last checkpoint where that is known.</summary>
+    public int OverlaysChecked { get; private set; }
+
     /// <summary>Null where nothing is.</summary>
     public async Task<string?> FaultAsync(Cut cut)
     {
@@ -58,6 +61,7 @@ public sealed partial class PowerCutJudge(RecordedRun run, Machine machine)
             }
         }
 
+        OverlaysChecked++;
         string flat = Path.Combine(run.Root, "flat.raw");
         (await Tool.RunAsync("qemu-img", "convert", "-O", "raw", active, flat)).EnsureSuccess();
         TakenCheckpoint? checkpoint = run.Checkpoints.Find(c => c.ClosedEpoch == record.Epoch - 1);

@@ -57,6 +57,10 @@ public sealed class RecordedRun(string root, long sizeBytes)
     /// <summary>From when on the record may name b.</summary>
     private long Promoting => Records.Find(r => r.Record.Term > 1)?.Acknowledged ?? long.MaxValue;
 
+    /// <summary>Whose file it is; null of one that is nobody's.</summary>
+    public string? NodeOf(string path) =>
+        new[] { "a", "b" }.FirstOrDefault(node => path.StartsWith(Path.Combine(Root, node) + "/", StringComparison.Ordinal));
+
     /// <summary>When a step was.</summary>
     public long TimeOf(int step) => Log.StepTimes[step];
 }
