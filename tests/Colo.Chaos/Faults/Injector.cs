@@ -70,6 +70,7 @@ internal sealed class Injector(Stage stage)
             FaultKind.SlowLink => stage.Links.SlowAsync(node),
             FaultKind.FullDisk => stage.Disks[node].FillAsync(),
             FaultKind.DiskErrors => stage.Disks[node].FailAsync(),
+            FaultKind.FlushErrors => stage.Disks[node].FailFlushesAsync(),
             FaultKind.HungDisk => stage.Disks[node].HangAsync(),
             FaultKind.SlowDisk => stage.Disks[node].SlowAsync(),
             _ => throw new ArgumentOutOfRangeException(nameof(fault), fault.Kind, "no such fault"),
