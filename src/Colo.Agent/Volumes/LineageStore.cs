@@ -35,6 +35,9 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     /// <summary>There is a record, and its map was gone: nobody knows what differs.</summary>
     public bool HasLostMap { get; }
 
+    /// <summary>Of the map file; for as long as it is open, nothing more of it becomes durable after a failure.</summary>
+    public BlockStatus FlushFailure => file.FlushFailure;
+
     /// <exception cref="IOException">the map file cannot be made or opened.</exception>
     public static LineageStore Open(string directory, long diskBytes)
     {

@@ -1,4 +1,5 @@
 using Colo.AgentApi;
+using Colo.Blocks;
 using Colo.Linux;
 using Colo.Qcow2;
 using Colo.Replication;
@@ -24,7 +25,7 @@ public sealed class OpenReplica(
     private volatile PrimaryService? primary;
     private volatile SecondaryService? secondary;
     private volatile string? fault;
-    private LineageStore? lineageStore;
+    private volatile LineageStore? lineageStore;
     private ReplicaLineage? lineage;
 
     public PrimaryService? Primary => primary;
@@ -32,6 +33,13 @@ public sealed class OpenReplica(
     public SecondaryService? Secondary => secondary;
 
     public string? Fault => fault;
+
+    /// <summary>A flush of its files failed: what was written before may be lost, so that no later one succeeds until they are opened
+    /// anew. Null: none did.</summary>
+    public string? LostFlush =>
+        (primary?.FlushFailure ?? secondary?.FlushFailure) is { } disk and not BlockStatus.Ok ? $"{paths.Disk}: a flush failed ({disk}); it has to be opened anew"
+        : lineageStore?.FlushFailure is { } map and not BlockStatus.Ok ? $"{paths.Directory}: a flush of the lineage failed ({map}); it has to be opened anew"
+        : null;
 
     public bool IsOpen => primary is not null || secondary is not null;
 
@@ -114,9 +122,19 @@ public sealed class OpenReplica(
     /// <summary>A secondary that misses writes: empty buffers, not started, to be filled by the next Start.</summary>
     public async Task BeginAnewAsync()
     {
-        await CloseAsync("begins anew: it misses writes", TimeSpan.Zero);
-        paths.Epochs(memory.Current.Spec).Clear();
-        memory.Update(s => s with { Started = false });
+        try
+        {
+            await CloseAsync("begins anew: it misses writes", TimeSpan.Zero);
+            paths.Epochs(memory.Current.Spec).Clear();
+            memory.Update(s => s with { Started = false });
+        }
+        catch (Exception e) when (IsExpected(e))
+        {
+            // The disk that failed fails still.
+            SetFault(e.Message);
+            throw ToFault(e);
+        }
+
         await OpenOrFaultAsync("to be filled anew");
     }
 
@@ -224,7 +242,7 @@ public sealed class OpenReplica(
         ReplicaLineage opened = await OpenLineageAsync();
         if (before.Spec.Role == Role.Secondary)
         {
-            secondary = await SecondaryService.OpenAsync(parts, memory, paths, opened, becameStale);
+            secondary = await SecondaryService.OpenAsync(parts, memory, paths, opened, becameStale, () => LostFlush is not null);
         }
         else
         {
