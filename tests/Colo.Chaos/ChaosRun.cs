@@ -67,10 +67,15 @@ internal sealed class ChaosRun(ChaosPlan plan, string logs, Action<string> say)
         {
             report.Wrong.Add(e.Message);
         }
+        catch (OperationCanceledException) when (token.IsCancellationRequested)
+        {
+            // What was done until then is told all the same.
+            report.IsStopped = true;
+        }
 
         if (report.Wrong.Count > 0)
         {
-            await File.WriteAllTextAsync(Path.Combine(logs, "volume.yaml"), await stage.DescribeAsync(), token);
+            await File.WriteAllTextAsync(Path.Combine(logs, "volume.yaml"), await stage.DescribeAsync(), CancellationToken.None);
         }
 
         report.Count(history, injector, watch, Stopwatch.GetElapsedTime(start));

@@ -45,7 +45,8 @@ command.SetAction(async (arguments, token) =>
 
     if (report.Wrong.Count == 0)
     {
-        return 0;
+        Say(report.IsStopped ? "stopped; everything that was made is removed" : "everything held");
+        return report.IsStopped ? 130 : 0;
     }
 
     Say(string.Create(CultureInfo.InvariantCulture, $"FAILED in round {report.Round} of seed {seeded}; logs: {logs}"));

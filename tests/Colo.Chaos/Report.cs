@@ -18,6 +18,9 @@ internal sealed class Report
     /// <summary>Empty: everything held.</summary>
     public List<string> Wrong { get; } = [];
 
+    /// <summary>By Ctrl-C; the round that was under way does not count.</summary>
+    public bool IsStopped { get; set; }
+
     /// <summary>The last that began.</summary>
     public int Round { get; set; }
 

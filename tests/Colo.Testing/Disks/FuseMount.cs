@@ -57,16 +57,14 @@ internal sealed class FuseMount : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         ending = true;
-        for (int attempt = 0; attempt < UnmountAttempts && (await Tool.RunAsync("umount", directory)).ExitCode != 0; attempt++)
+
+        // By force: it ends the connection, which other namespaces may have a copy of the mount of.
+        for (int attempt = 0; attempt < UnmountAttempts && (await Tool.RunAsync("umount", "--force", directory)).ExitCode != 0; attempt++)
         {
             await Task.Delay(UnmountInterval);
         }
 
-        // By force: it ends the connection, too, whoever has something open there.
-        if (!serving.IsCompleted)
-        {
-            await Tool.RunAsync("umount", "--force", "--lazy", directory);
-        }
+        await Tool.RunAsync("umount", "--force", "--lazy", directory);
 
         await serving;
         files.Dispose();
@@ -79,15 +77,15 @@ internal sealed class FuseMount : IAsyncDisposable
         while (true)
         {
             int length = Posix.Read(channel, message);
-            if (length is -Posix.ENODEV)
+            if (length < 0)
             {
-                return;
-            }
+                // Interrupted before it was read: the next one. Anything else is the end of the connection.
+                if (length is -Posix.ENOENT or -Posix.EINTR or -Posix.EAGAIN)
+                {
+                    continue;
+                }
 
-            // ENOENT: it was interrupted before it was read.
-            if (length < FuseRequest.HeaderBytes)
-            {
-                continue;
+                return;
             }
 
             FuseRequest request = new(message.AsSpan(0, length));

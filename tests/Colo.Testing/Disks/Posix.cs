@@ -5,7 +5,7 @@ namespace Colo.Testing.Disks;
 /// <summary>The system calls that a file system passes on; each answers a number, or an errno below zero.</summary>
 internal static unsafe partial class Posix
 {
-    public const int EIO = 5, ENODEV = 19, ENOSYS = 38;
+    public const int ENOENT = 2, EINTR = 4, EIO = 5, EAGAIN = 11, ENOSYS = 38;
     public const int O_RDWR = 2, O_CREAT = 0x40, O_EXCL = 0x80, O_CLOEXEC = 0x80000, O_PATH = 0x200000;
     public const int AT_REMOVEDIR = 0x200, AT_EMPTY_PATH = 0x1000, AT_SYMLINK_NOFOLLOW = 0x100;
     public const uint StatxAll = 0xfff;
