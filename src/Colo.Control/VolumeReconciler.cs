@@ -131,12 +131,12 @@ public static class VolumeReconciler
     private static VolumeAction[] Started(ReplicaView secondary) =>
         secondary.Stage == ReplicaStage.Prepared ? [new VolumeAction.StartSecondary(secondary.Node, secondary.Term, AsItIs: true)] : [];
 
-    /// <summary>A faulted primary that nobody may replace is opened again: the fault may have been of the moment.</summary>
+    /// <summary>A faulted primary that nobody may replace is opened again, once its pool is well: the fault may have been of the moment.</summary>
     private static VolumePlan PrimaryLost(
         ReplicatedVolumeSpec spec, VolumeTruth truth, ReplicaView primary, ReplicaView? secondary, PrimaryVerdict verdict)
     {
         string reason = $"{verdict.Reason}; no failover: {FailoverPolicy.Automatic(spec, truth, secondary).Reason}";
-        return verdict.Health == PrimaryHealth.Faulted && primary.Stage == ReplicaStage.Faulted
+        return verdict.Health == PrimaryHealth.Faulted && primary is { Stage: ReplicaStage.Faulted, PoolFailingFor: null }
             ? Act(VolumeSituation.PrimaryLost, reason, new VolumeAction.PreparePrimary(primary.Node, truth.Term, MustExist: true))
             : Wait(VolumeSituation.PrimaryLost, reason, Calm);
     }

@@ -1,5 +1,6 @@
 using Colo.AgentApi;
 using Colo.Testing;
+using Colo.Testing.Disks;
 
 namespace Colo.Agent.Tests;
 
@@ -18,11 +19,27 @@ public sealed class AgentPair : IAsyncDisposable
 
     public AgentUnderTest B { get; private set; } = null!;
 
+    /// <summary>Below its pool, where it was started so.</summary>
+    public FaultyDisk? DiskOfA { get; private set; }
+
+    public FaultyDisk? DiskOfB { get; private set; }
+
     public string ArbiterDirectory => directory.File("arbiter");
 
-    public static async Task<AgentPair> StartAsync(params string[] extra)
+    public static Task<AgentPair> StartAsync(params string[] extra) => StartAsync(new AgentPair(), extra);
+
+    /// <summary>On disks that can fail.</summary>
+    public static async Task<AgentPair> StartOnFaultyDisksAsync(params string[] extra)
     {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root mounts");
         AgentPair pair = new();
+        pair.DiskOfA = await FaultyDisk.CreateAsync(pair.directory.File("a"), "colo-agent-test", canFail: true);
+        pair.DiskOfB = await FaultyDisk.CreateAsync(pair.directory.File("b"), "colo-agent-test", canFail: true);
+        return await StartAsync(pair, extra);
+    }
+
+    private static async Task<AgentPair> StartAsync(AgentPair pair, string[] extra)
+    {
         Task<AgentUnderTest> a = AgentUnderTest.StartAsync("a", pair.directory.Path, pair.ArbiterDirectory, extra);
         Task<AgentUnderTest> b = AgentUnderTest.StartAsync("b", pair.directory.Path, pair.ArbiterDirectory, extra);
         (pair.A, pair.B) = await AgentUnderTest.BothAsync(a, b);
@@ -81,6 +98,11 @@ public sealed class AgentPair : IAsyncDisposable
     {
         await A.DisposeAsync();
         await B.DisposeAsync();
+        foreach (FaultyDisk? disk in new[] { DiskOfA, DiskOfB })
+        {
+            await (disk?.DisposeAsync() ?? ValueTask.CompletedTask);
+        }
+
         directory.Dispose();
     }
 }

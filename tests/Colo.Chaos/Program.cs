@@ -8,15 +8,14 @@ Option<int> rounds = new("--rounds") { DefaultValueFactory = _ => 20, Descriptio
 Option<int?> seed = new("--seed") { Description = "of the schedule; another one each time where none is given" };
 Option<int> first = new("--first-round") { DefaultValueFactory = _ => 0, Description = "begin with this round of the seed" };
 Option<int> seconds = new("--seconds") { DefaultValueFactory = _ => 86_400, Description = "no round begins later than so long after the start" };
-Option<bool> diskErrors = new("--disk-errors") { Description = "disks answer EIO, too (see the README's limits)" };
 RootCommand command = new("Real agents, operator and API server, faults by a seed, a guest whose every write is checked. Root for links and disks.")
 {
-    rounds, seed, first, seconds, diskErrors,
+    rounds, seed, first, seconds,
 };
 command.SetAction(async (arguments, token) =>
 {
     int seeded = arguments.GetValue(seed) ?? Random.Shared.Next();
-    ChaosPlan plan = new(arguments.GetValue(rounds), seeded, arguments.GetValue(first), TimeSpan.FromSeconds(arguments.GetValue(seconds)), arguments.GetValue(diskErrors));
+    ChaosPlan plan = new(arguments.GetValue(rounds), seeded, arguments.GetValue(first), TimeSpan.FromSeconds(arguments.GetValue(seconds)));
     string logs = Path.Combine(Built.Repository, "artifacts", "chaos", string.Create(CultureInfo.InvariantCulture, $"{DateTime.UtcNow:HHmmss}-{seeded}"));
     Directory.CreateDirectory(logs);
     void Say(string line)
@@ -46,7 +45,8 @@ command.SetAction(async (arguments, token) =>
 
     if (report.Wrong.Count == 0)
     {
-        return 0;
+        Say(report.IsStopped ? "stopped; everything that was made is removed" : "everything held");
+        return report.IsStopped ? 130 : 0;
     }
 
     Say(string.Create(CultureInfo.InvariantCulture, $"FAILED in round {report.Round} of seed {seeded}; logs: {logs}"));

@@ -18,10 +18,15 @@ internal sealed class Report
     /// <summary>Empty: everything held.</summary>
     public List<string> Wrong { get; } = [];
 
+    /// <summary>By Ctrl-C; the round that was under way does not count.</summary>
+    public bool IsStopped { get; set; }
+
     /// <summary>The last that began.</summary>
     public int Round { get; set; }
 
     public int Rounds => silences.Count;
+
+    public int OverlaysChecked { get; set; }
 
     public long Terms { get; private set; }
 
@@ -36,7 +41,7 @@ internal sealed class Report
         switchoverRounds += hadSwitchover ? 1 : 0;
     }
 
-    public void Count(History history, Injector injector, TimeSpan time)
+    public void Count(History history, Injector injector, RecordWatch watch, TimeSpan time)
     {
         Add("rounds", $"{Rounds} in {time.TotalMinutes:0.0} min");
         foreach ((FaultKind kind, int count) in injector.Counts.OrderBy(c => c.Key))
@@ -47,10 +52,14 @@ internal sealed class Report
         Add("faults in all", $"{injector.Counts.Values.Sum()}");
         Add("writes acknowledged", $"{history.Writes}");
         Add("reads checked, flushes", $"{history.Reads}, {history.Flushes}");
-        Add("terms; moves of the primary that guests saw", $"{Terms}; {history.Moves}");
+        Add("terms begun: by failovers, by switchovers", $"{Terms - watch.Switchovers}, {watch.Switchovers}");
+        Add("moves of the primary that guests saw", $"{history.Moves}");
         Add("rounds in which a switchover was asked for", $"{switchoverRounds}");
         Add("longest silence of a round: median, worst", $"{Median(silences):0.0} s, {Worst(silences):0.0} s");
         Add("Protected after the last heal: median, worst", $"{Median(heals):0.0} s, {Worst(heals):0.0} s");
+        Add("slots compared with the journal", $"{(long)Rounds * history.Slots}");
+        Add("pairs of disks compared byte by byte", $"{Rounds}");
+        Add("overlays checked by qemu-img", $"{OverlaysChecked}");
         Add("checks made", $"{Rounds} times each of {QuietChecks.Names.Count}");
     }
 

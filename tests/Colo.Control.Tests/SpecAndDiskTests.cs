@@ -56,6 +56,17 @@ public sealed class SpecAndDiskTests
     }
 
     [Fact]
+    public void A_faulted_primary_that_nobody_may_replace_is_opened_again_once_its_pool_is_well()
+    {
+        ReplicaView faulted = Given.Primary(stage: ReplicaStage.Faulted) with { Error = "a flush failed" };
+        VolumeTruth alone = Given.Truth(SecondaryState.Stale);
+
+        Given.Plan(Given.Truth(), faulted, Given.Secondary()).Situation.ShouldBe(VolumeSituation.TakingOver);
+        Given.Plan(alone, faulted, Given.Secondary()).Actions.ShouldBe([new VolumeAction.PreparePrimary("node-a", alone.Term, MustExist: true)]);
+        Given.Plan(alone, faulted with { PoolFailingFor = TimeSpan.Zero, PoolFault = "EIO" }, Given.Secondary()).Actions.ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_secondary_whose_disk_hangs_is_lost_and_takes_nothing_over()
     {
         ReplicaView hangs = Given.Secondary() with { PoolFailingFor = TimeSpan.FromSeconds(1), PoolFault = "no answer" };

@@ -1,5 +1,6 @@
 using Colo.Blocks;
 using Colo.Replication.Tests.Kit;
+using Colo.Testing;
 using static Colo.Replication.Tests.Kit.Pair;
 
 namespace Colo.Replication.Tests;
@@ -31,6 +32,27 @@ public sealed class SevenErrorsTests
         int remoteReads = pair.Link.Log.Count(op => op == "read");
         await pair.Primary.ShouldHoldAsync(4096, 4096, 0x33);
         pair.Link.Log.Count(op => op == "read").ShouldBe(remoteReads);
+    }
+
+    [Fact]
+    public async Task What_only_the_secondary_holds_comes_back_to_the_local_disk_once_it_takes_writes()
+    {
+        await using Pair pair = await RunningAsync(fill: 0x01);
+        pair.PrimaryDisk.Fault = (_, offset) => offset == 4096 ? BlockStatus.IoError : BlockStatus.Ok;
+        await pair.Primary.WriteAsync(4096, 4096, 0x22, BlockStatus.IoError);
+        pair.Time.Advance(TimeSpan.FromSeconds(1));
+        pair.PrimaryDisk.Content.ShouldHold(4096, 4096, 0x01);
+        pair.PrimaryDisk.Fault = null;
+        await Eventually.TrueAsync(
+            () =>
+            {
+                pair.Time.Advance(TimeSpan.FromSeconds(1));
+                return pair.PrimaryDisk.Content[4096] == 0x22;
+            },
+            "the local disk has it again");
+        pair.SecondaryDisk.Content.ShouldEqual(pair.PrimaryDisk.Content, "the replicas after the repair");
+        await pair.Primary.ShouldHoldAsync(4096, 4096, 0x22);
+        pair.Arbiter.Record.SecondaryState.ShouldBe(SecondaryState.InSync);
     }
 
     [Fact]

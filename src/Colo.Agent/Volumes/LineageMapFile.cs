@@ -42,6 +42,8 @@ internal sealed class LineageMapFile : IAsyncDisposable
     /// <summary>Of the last write of the log that is there.</summary>
     public long Sequence { get; private set; }
 
+    public BlockStatus FlushFailure => file.FlushFailure;
+
     /// <summary>Sectors of the map that were not whole when it was read.</summary>
     public int DamagedSectors { get; private set; }
 

@@ -26,6 +26,9 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     /// <summary>There is a record, and its map was gone: nobody knows what differs.</summary>
     public bool HasLostMap { get; }
 
+    /// <summary>Of the map file; for as long as it is open, nothing more of it becomes durable after a failure.</summary>
+    public BlockStatus FlushFailure => map.FlushFailure;
+
     /// <summary>Sectors of the map that were not whole when it was read; what they describe counts as different.</summary>
     public int DamagedSectors => map.DamagedSectors;
 

@@ -27,6 +27,7 @@ internal sealed class LineageWitness : IAsyncDisposable
     private readonly RawFile file;
     private long number;
     private LineageProgress? pending;
+    private bool isWriting;
     private Task noting = Task.CompletedTask;
 
     private LineageWitness(RawFile file) => this.file = file;
@@ -64,10 +65,10 @@ internal sealed class LineageWitness : IAsyncDisposable
     {
         lock (gate)
         {
-            bool isIdle = pending is null && noting.IsCompleted;
             pending = progress;
-            if (isIdle)
+            if (!isWriting)
             {
+                isWriting = true;
                 noting = Task.Run(WriteAsync);
             }
         }
@@ -76,20 +77,13 @@ internal sealed class LineageWitness : IAsyncDisposable
     /// <summary>When it returns, what was noted before is written, or cannot be.</summary>
     public async Task SettleAsync()
     {
-        while (true)
+        Task present;
+        lock (gate)
         {
-            Task present;
-            lock (gate)
-            {
-                present = noting;
-                if (pending is null && present.IsCompleted)
-                {
-                    return;
-                }
-            }
-
-            await present;
+            present = noting;
         }
+
+        await present;
     }
 
     public async ValueTask DisposeAsync()
@@ -152,6 +146,8 @@ internal sealed class LineageWitness : IAsyncDisposable
             {
                 if (pending is not { } next)
                 {
+                    // Under the lock: a note that comes before this task has ended begins another.
+                    isWriting = false;
                     return;
                 }
 

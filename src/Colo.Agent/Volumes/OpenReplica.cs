@@ -1,4 +1,5 @@
 using Colo.AgentApi;
+using Colo.Blocks;
 using Colo.Linux;
 using Colo.Replication;
 using RecoveryPoint = Colo.AgentApi.RecoveryPoint;
@@ -23,7 +24,7 @@ public sealed class OpenReplica(
     private volatile PrimaryService? primary;
     private volatile SecondaryService? secondary;
     private volatile string? fault;
-    private LineageStore? lineageStore;
+    private volatile LineageStore? lineageStore;
     private ReplicaLineage? lineage;
 
     public PrimaryService? Primary => primary;
@@ -31,6 +32,13 @@ public sealed class OpenReplica(
     public SecondaryService? Secondary => secondary;
 
     public string? Fault => fault;
+
+    /// <summary>A flush of its files failed: what was written before may be lost, so that no later one succeeds until they are opened
+    /// anew. Null: none did.</summary>
+    public string? LostFlush =>
+        (primary?.FlushFailure ?? secondary?.FlushFailure) is { } disk and not BlockStatus.Ok ? $"{paths.Disk}: a flush failed ({disk}); it has to be opened anew"
+        : lineageStore?.FlushFailure is { } map and not BlockStatus.Ok ? $"{paths.Directory}: a flush of the lineage failed ({map}); it has to be opened anew"
+        : null;
 
     public bool IsOpen => primary is not null || secondary is not null;
 
@@ -237,7 +245,7 @@ public sealed class OpenReplica(
         ReplicaLineage opened = await OpenLineageAsync();
         if (before.Spec.Role == Role.Secondary)
         {
-            secondary = await SecondaryService.OpenAsync(parts, memory, paths, opened, becameStale);
+            secondary = await SecondaryService.OpenAsync(parts, memory, paths, opened, becameStale, () => LostFlush is not null);
         }
         else
         {

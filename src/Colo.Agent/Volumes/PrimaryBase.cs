@@ -19,6 +19,9 @@ public sealed class PrimaryBase : IAsyncDisposable
     private PrimaryBase(RawFile disk, SecondaryReplica? promoted, Term term, RecoveryPoint recoveryPoint, Func<ValueTask> disposeMore) =>
         (this.disk, this.promoted, this.term, this.recoveryPoint, this.disposeMore) = (disk, promoted, term, recoveryPoint, disposeMore);
 
+    /// <summary>Of the disk; every flush fails after it, until the disk is opened anew.</summary>
+    public BlockStatus FlushFailure => disk.FlushFailure;
+
     public IBlockDevice Device => promoted?.ServingDevice ?? (IBlockDevice)disk;
 
     public static PrimaryBase Disk(RawFile disk) => new(disk, null, default, default, () => ValueTask.CompletedTask);

@@ -52,6 +52,8 @@ public sealed class PrimaryService
 
     public Api.LatchedError? Error => ApiMapping.ToApi(replica.FirstError);
 
+    public BlockStatus FlushFailure => below.FlushFailure;
+
     public VolumeCounters Counters => new(this, guest.Export.Metrics, news.Errors, link.Latencies, news.Pauses);
 
     /// <summary>Opens the replica over <paramref name="below"/> and serves its guest; I/O is held until the arbiter has confirmed the

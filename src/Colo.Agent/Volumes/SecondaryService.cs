@@ -24,6 +24,7 @@ public sealed class SecondaryService
     private readonly Term term;
     private readonly string uid;
     private readonly Action<SecondaryService> becameStale;
+    private readonly Func<bool> hasLostFlush;
     private readonly LeftBehind leftBehind;
     private readonly CancellationTokenSource closing = new();
     private SecondaryExports? exports;
@@ -40,10 +41,12 @@ public sealed class SecondaryService
         SecondaryReplica replica,
         ReplicaLineage lineage,
         GuestExport vmView,
-        Action<SecondaryService> becameStale)
+        Action<SecondaryService> becameStale,
+        Func<bool> hasLostFlush)
     {
         (this.parts, this.memory, this.paths, this.news) = (parts, memory, paths, news);
-        (this.disk, this.replica, this.lineage, this.vmView, this.becameStale) = (disk, replica, lineage, vmView, becameStale);
+        (this.disk, this.replica, this.lineage, this.vmView) = (disk, replica, lineage, vmView);
+        (this.becameStale, this.hasLostFlush) = (becameStale, hasLostFlush);
         leftBehind = new(parts, memory);
         uid = memory.Current.Spec.Uid;
         term = new(memory.Current.Spec.Term);
@@ -51,6 +54,8 @@ public sealed class SecondaryService
     }
 
     public Api.LatchedError? Error => ApiMapping.ToApi(replica.FirstError);
+
+    public BlockStatus FlushFailure => disk.FlushFailure;
 
     public VolumeCounters Counters => new(this, null, news.Errors, [], news.Pauses);
 
@@ -64,10 +69,16 @@ public sealed class SecondaryService
     /// <param name="memory">Of the replica; its spec says who this is.</param>
     /// <param name="paths">Of the replica.</param>
     /// <param name="lineage">Of the replica; stays the caller's.</param>
-    /// <param name="becameStale">Told once when the copy has lost its primary and the record says that it misses writes: it is to begin
-    /// anew before it takes a primary again. Must not block or call back.</param>
+    /// <param name="becameStale">Told once when the copy has lost its primary and misses writes: it is to begin anew before it takes a
+    /// primary again. Must not block or call back.</param>
+    /// <param name="hasLostFlush">A flush of one of its files failed: none will succeed until they are opened anew.</param>
     public static async Task<SecondaryService> OpenAsync(
-        VolumeParts parts, ReplicaMemory memory, ReplicaPaths paths, ReplicaLineage lineage, Action<SecondaryService> becameStale)
+        VolumeParts parts,
+        ReplicaMemory memory,
+        ReplicaPaths paths,
+        ReplicaLineage lineage,
+        Action<SecondaryService> becameStale,
+        Func<bool> hasLostFlush)
     {
         ReplicaSpec spec = memory.Current.Spec;
         RawFile disk = paths.OpenDisk(spec);
@@ -78,7 +89,7 @@ public sealed class SecondaryService
             replica = await OpenReplicaAsync(parts, memory, paths, lineage, disk, news);
             GuestExport vmView = await GuestExport.OpenAsync(
                 parts.Listeners, paths.VmViewSocket, new NbdExport(spec.Uid, replica.VmView) { Description = "the secondary VM's view" }, onTcp: null);
-            SecondaryService service = new(parts, memory, paths, news, disk, replica, lineage, vmView, becameStale);
+            SecondaryService service = new(parts, memory, paths, news, disk, replica, lineage, vmView, becameStale, hasLostFlush);
             if (replica.State == ReplicationState.Running)
             {
                 service.hadPrimary = true;
@@ -100,9 +111,10 @@ public sealed class SecondaryService
         }
     }
 
-    /// <summary>True where Start cannot go on with what is there: a copy that ran before, lost its primary and is not in sync.</summary>
+    /// <summary>True where Start cannot go on with what is there: a copy that ran before, lost its primary and is not in sync, or one whose
+    /// disk lost a flush.</summary>
     public async Task<bool> MustBeginAnewAsync(Api.ResyncMode asked) =>
-        asked != Api.ResyncMode.None && (replica.State is ReplicationState.Done || await IsStaleAsync(closing.Token));
+        asked != Api.ResyncMode.None && (replica.State is ReplicationState.Done || hasLostFlush() || await IsStaleAsync(closing.Token));
 
     public async Task StartAsync(Api.ResyncMode asked)
     {
@@ -318,9 +330,10 @@ public sealed class SecondaryService
     }
 
     /// <summary>Lost its primary, and the record says that it misses writes. A copy that is being filled has no view to lose, and may go
-    /// on.</summary>
+    /// on; but not with a disk that answers no flush any more.</summary>
     private async ValueTask<bool> IsStaleAsync(CancellationToken token) =>
-        replica.State == ReplicationState.Running && !replica.IsFilling && hadPrimary && !IsConnected && await leftBehind.AskAsync(token);
+        replica.State == ReplicationState.Running && hadPrimary && !IsConnected
+        && (replica.IsFilling ? hasLostFlush() : await leftBehind.AskAsync(token));
 
     private async Task StopServingAsync()
     {

@@ -187,6 +187,11 @@ public sealed class VolumeHost
         {
             status.State = ReplicaState.Faulted;
         }
+        else if (replica.Primary is not null && status.Fault.Length == 0 && replica.LostFlush is { } lost)
+        {
+            // The other copy has what this disk may have lost. A secondary opens its files anew by itself.
+            (status.State, status.Fault) = (ReplicaState.Faulted, lost);
+        }
 
         return status;
     }
@@ -208,7 +213,7 @@ public sealed class VolumeHost
 
         RequireSame(known.Spec, spec, policy);
         bool sameTerm = known.Spec.Term == spec.Term;
-        if (sameTerm && replica.IsOpen)
+        if (sameTerm && replica.IsOpen && replica.LostFlush is null)
         {
             // Idempotent: the same call again, perhaps with a peer that moved.
             memory.Update(s => s with { Spec = spec with { Peer = spec.Peer ?? s.Spec.Peer } });
@@ -225,7 +230,7 @@ public sealed class VolumeHost
     {
         if (sameTerm)
         {
-            memory.Update(s => s with { Spec = spec, Released = false });
+            memory.Update(s => s with { Spec = spec with { Peer = spec.Peer ?? s.Spec.Peer }, Released = false });
             return;
         }
 

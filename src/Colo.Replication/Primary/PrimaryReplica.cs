@@ -56,7 +56,7 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         GoingAlone goingAlone = new(records, reign, secondary, serve, errors, divergence, inFlight, lineage, options, time, tasks);
         tracking = lineage is null
             ? null
-            : new WriteTracking(options.ForwardTimeout, lineage, quorum, inFlight, serve, errors, time) { ForwardFailed = goingAlone.ForwardFailed };
+            : new WriteTracking(options.ForwardTimeout, lineage, quorum, inFlight, divergence, serve, errors, time) { ForwardFailed = goingAlone.ForwardFailed };
 
         checkpoint = new PrimaryCheckpoint(secondary, gate, serve, errors, time, observer);
         ForwardWatchdog watchdog = new(options.ForwardTimeout, quorum, checkpoint, goingAlone, time);
@@ -76,7 +76,8 @@ public sealed class PrimaryReplica : IBlockDevice, IQuorumOwner
         slowWrite = new SlowWrite(quorum, alone, gate, inFlight, serve, tracking);
         slowRead = new SlowRead(quorum, serve, errors, divergence, resync, secondary);
         late = new LateAnswers(records, reign, quorum, goingAlone, options, time, tasks);
-        judge = new QuorumJudge(quorum, serve, errors, divergence, goingAlone, late);
+        LocalRepair repair = new(quorum, serve, divergence, inFlight, time, tasks);
+        judge = new QuorumJudge(quorum, serve, errors, divergence, repair, goingAlone, late);
     }
 
     public Term Term => reign.Value;

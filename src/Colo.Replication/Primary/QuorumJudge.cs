@@ -7,7 +7,7 @@ namespace Colo.Replication;
 /// a failed local write both replicas are made equal before the guest hears of it, and a late answer is doubted.
 /// </summary>
 internal sealed class QuorumJudge(
-    Quorum quorum, ServeSwitch serve, ErrorLatch errors, Divergence divergence, GoingAlone goingAlone, LateAnswers late)
+    Quorum quorum, ServeSwitch serve, ErrorLatch errors, Divergence divergence, LocalRepair repair, GoingAlone goingAlone, LateAnswers late)
 {
     public void Judge(QuorumRequest request)
     {
@@ -70,7 +70,7 @@ internal sealed class QuorumJudge(
     /// <summary>
     /// The local write failed, the forward did not: the replicas differ. The guest gets its error, and either content is legal, but they
     /// must be equal again before it reads: what the local disk holds now goes to the secondary; what it cannot even read is read from
-    /// the secondary from here on, until a write succeeds there. Owned by the request, under its range.
+    /// the secondary from here on, until a write succeeds there, the guest's or the repair's. Owned by the request, under its range.
     /// </summary>
     private async Task ConvergeAsync(QuorumRequest request)
     {
@@ -83,6 +83,7 @@ internal sealed class QuorumJudge(
             {
                 // What the local disk holds here is older than what the guest may have read of the secondary: it must not come back.
                 divergence.MarkLocalFailed(piece);
+                repair.Begin();
                 continue;
             }
 
@@ -90,6 +91,7 @@ internal sealed class QuorumJudge(
             if (await quorum.Local.ReadAsync(offset, buffer.Memory) != BlockStatus.Ok)
             {
                 divergence.MarkLocalFailed(piece);
+                repair.Begin();
                 continue;
             }
 

@@ -7,7 +7,14 @@ namespace Colo.Replication;
 /// into memory for a write to where writes went before; the rest waits here.
 /// </summary>
 internal sealed class WriteTracking(
-    TimeSpan forwardTimeout, ReplicaLineage lineage, Quorum quorum, RangeLock inFlight, ServeSwitch serve, ErrorLatch errors, TimeProvider time) : IActivityOwner
+    TimeSpan forwardTimeout,
+    ReplicaLineage lineage,
+    Quorum quorum,
+    RangeLock inFlight,
+    Divergence divergence,
+    ServeSwitch serve,
+    ErrorLatch errors,
+    TimeProvider time) : IActivityOwner
 {
     /// <summary>A larger request (of zeroes) goes in pieces of it: each must fit into the log beside all others.</summary>
     public const long MaxRequestBytes = 64L * ActivityLog.ExtentBytes;
@@ -108,11 +115,12 @@ internal sealed class WriteTracking(
         }
     }
 
-    /// <summary>Nothing in flight, and flushed on both sides after that.</summary>
+    /// <summary>Nothing in flight, nothing that only the secondary holds, and flushed on both sides after that.</summary>
     private async ValueTask<IReadOnlyCollection<int>> SettleOnBothAsync(IReadOnlyCollection<int> extents, IReplicationLink remote)
     {
         List<BlockRange> held = [];
         inFlight.CopyTo(held);
+        held.AddRange(divergence.LocalFailed?.SetRanges() ?? []);
         HashSet<int> idle = [.. extents];
         foreach (BlockRange range in held.Where(range => !range.IsEmpty))
         {

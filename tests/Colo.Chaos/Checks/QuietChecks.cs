@@ -13,13 +13,16 @@ internal sealed class QuietChecks(Stage stage, History history)
     private const int MostDescriptors = 400;
 
     /// <summary>Writes whose guest has gone may still be on their way to both disks.</summary>
-    private static readonly TimeSpan DisksSettle = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan DisksSettle = TimeSpan.FromSeconds(60);
 
     public static IReadOnlyList<string> Names { get; } =
     [
         "no acknowledged write lost, no torn or foreign slot", "reads show the newest acknowledged write", "one node answers in a term",
         "terms rise only", "both disks byte-equal", "qemu-img check of the overlays", "memory and descriptors bounded", "nobody ended by himself",
     ];
+
+    /// <summary>So far, of all rounds.</summary>
+    public int OverlaysChecked { get; private set; }
 
     public async Task<IReadOnlyList<string>> RunAsync(VolumeRecord record)
     {
@@ -77,6 +80,8 @@ internal sealed class QuietChecks(Stage stage, History history)
         {
             await Tool.RunAsync("cp", "--sparse=always", overlay, copy);
             ToolResult check = await Tool.RunAsync("qemu-img", "check", withoutBacking);
+
+            OverlaysChecked += check.ExitCode is 0 or 3 ? 1 : 0;
 
             // Agents drop used overlays in the background.
             if (check.ExitCode is not (0 or 3) && File.Exists(overlay))

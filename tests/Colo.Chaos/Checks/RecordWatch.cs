@@ -23,6 +23,9 @@ internal sealed class RecordWatch : IAsyncDisposable
 
     public string? Fault { get; private set; }
 
+    /// <summary>Switchovers that were asked for and done, as far as the looks at the record met them.</summary>
+    public int Switchovers { get; private set; }
+
     public async ValueTask DisposeAsync()
     {
         await stop.CancelAsync();
@@ -43,6 +46,7 @@ internal sealed class RecordWatch : IAsyncDisposable
                     Fault ??= string.Create(CultureInfo.InvariantCulture, $"the record went from {Last} to {now}");
                 }
 
+                Switchovers += now.Switchover is not null && now.Switchover != Last?.Switchover ? 1 : 0;
                 Last = now;
             }
 

@@ -21,6 +21,7 @@ internal enum FaultKind
     SlowLink,
     FullDisk,
     DiskErrors,
+    FlushErrors,
     HungDisk,
     SlowDisk,
 }
@@ -58,8 +59,7 @@ internal static class FaultSchedule
     /// <param name="seed">Of the run.</param>
     /// <param name="round">From 0.</param>
     /// <param name="hasRoot">Without it, only what needs none.</param>
-    /// <param name="diskErrors">False: a disk is slow where it would fail; all else stays the same.</param>
-    public static IReadOnlyList<Fault> Round(int seed, int round, bool hasRoot, bool diskErrors)
+    public static IReadOnlyList<Fault> Round(int seed, int round, bool hasRoot)
     {
         Random random = new(HashCode(seed, round));
         int kinds = 1 + (int)(hasRoot ? FaultKind.SlowDisk : LastWithoutRoot);
@@ -68,12 +68,11 @@ internal static class FaultSchedule
         {
             // Each kind in its turn first, so that a short run has had many.
             FaultKind kind = faults.Count == 0 ? (FaultKind)((round + (seed & 0xff)) % kinds) : (FaultKind)random.Next(kinds);
-            kind = kind == FaultKind.DiskErrors && !diskErrors ? FaultKind.SlowDisk : kind;
             Role role = random.Next(8) switch { < 4 => Role.Primary, < 7 => Role.Secondary, _ => Role.Spare };
 
             // Half of them are shorter than every timeout, the others longer than any (3 s of heartbeats, 3 s of a peer).
             double seconds = random.Next(2) == 0 ? 0.2 + (2 * random.NextDouble()) : 5 + (4 * random.NextDouble());
-            faults.Add(new(kind, role, TimeSpan.FromSeconds(3 * random.NextDouble()), TimeSpan.FromSeconds(seconds)));
+            faults.Add(new(kind, role, TimeSpan.FromSeconds(2 * random.NextDouble()), TimeSpan.FromSeconds(seconds)));
         }
 
         return faults;

@@ -8,6 +8,8 @@ internal sealed class Injector(Stage stage)
     /// <summary>One packet of so many is lost on a bad link.</summary>
     private const int LostOneIn = 5;
 
+    private const int MostArbiterStarts = 10;
+
     private readonly SemaphoreSlim arbiter = new(1);
     private readonly Dictionary<FaultKind, int> counts = [];
 
@@ -57,7 +59,7 @@ internal sealed class Injector(Stage stage)
             FaultKind.FreezeAgent => stage.Agents[node].FreezeAsync(),
             FaultKind.KillOperator => KillAsync(stage.Operator),
             FaultKind.FreezeOperator => stage.Operator.FreezeAsync(),
-            FaultKind.KillArbiter => ArbiterAsync(stage.Api.StopAsync, stage.Api.StartAgainAsync),
+            FaultKind.KillArbiter => ArbiterAsync(stage.Api.StopAsync, StartArbiterAgainAsync),
             FaultKind.FreezeArbiter => ArbiterAsync(stage.Api.FreezeAsync, stage.Api.ThawAsync),
             FaultKind.Switchover => SwitchoverAsync(secondary),
             FaultKind.CutPeers => stage.Links.CutAsync(node, stage.Links.AddressOf(peer), Direction.Both),
@@ -70,6 +72,7 @@ internal sealed class Injector(Stage stage)
             FaultKind.SlowLink => stage.Links.SlowAsync(node),
             FaultKind.FullDisk => stage.Disks[node].FillAsync(),
             FaultKind.DiskErrors => stage.Disks[node].FailAsync(),
+            FaultKind.FlushErrors => stage.Disks[node].FailFlushesAsync(),
             FaultKind.HungDisk => stage.Disks[node].HangAsync(),
             FaultKind.SlowDisk => stage.Disks[node].SlowAsync(),
             _ => throw new ArgumentOutOfRangeException(nameof(fault), fault.Kind, "no such fault"),
@@ -92,6 +95,23 @@ internal sealed class Injector(Stage stage)
             await end();
             arbiter.Release();
         };
+    }
+
+    /// <summary>It has a minute to come up, which is little on a machine that builds something beside it.</summary>
+    private async Task StartArbiterAgainAsync()
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await stage.Api.StartAgainAsync();
+                return;
+            }
+            catch (Exception e) when (attempt < MostArbiterStarts && e is InvalidOperationException or TimeoutException)
+            {
+                // Once more.
+            }
+        }
     }
 
     private async Task<Func<Task>> SwitchoverAsync(string to)

@@ -20,7 +20,6 @@ internal enum Direction
 /// </summary>
 internal sealed class Links : IAsyncDisposable
 {
-    private readonly string prefix = "cc" + RandomNumberGenerator.GetHexString(6, lowercase: true);
     private readonly string subnet;
     private readonly List<string> places = [];
 
@@ -38,7 +37,10 @@ internal sealed class Links : IAsyncDisposable
     /// <summary>Of this machine, as the places reach it.</summary>
     public IPAddress Host => IPAddress.Parse(subnet + ".1");
 
-    private string Bridge => prefix + "br";
+    /// <summary>A name that no other run has, and that tells whose it is: links, namespaces and mounts begin with it.</summary>
+    public static string Run => Leftovers.Run;
+
+    private string Bridge => Run + "br";
 
     public static async Task<Links> CreateAsync()
     {
@@ -61,7 +63,7 @@ internal sealed class Links : IAsyncDisposable
             return;
         }
 
-        string outer = prefix + place, inner = prefix + place + "i";
+        string outer = Run + place, inner = Run + place + "i";
         await Ip("netns", "add", Namespace(place));
         await Ip("link", "add", outer, "type", "veth", "peer", "name", inner);
         await Ip("link", "set", outer, "master", Bridge, "up");
@@ -125,13 +127,13 @@ internal sealed class Links : IAsyncDisposable
         foreach (string place in places)
         {
             await Tool.RunAsync("ip", "netns", "del", Namespace(place));
-            await Tool.RunAsync("ip", "link", "del", prefix + place);
+            await Tool.RunAsync("ip", "link", "del", Run + place);
         }
 
         await Tool.RunAsync("ip", "link", "del", Bridge);
     }
 
-    private string Namespace(string place) => $"{prefix}-{place}";
+    private string Namespace(string place) => $"{Run}-{place}";
 
     private async Task<Func<Task>> RuleAsync(string place, IReadOnlyList<string[]> rules)
     {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Colo.Testing;
+using Colo.Testing.Disks;
 using Colo.Testing.Kube;
 using Colo.Testing.Local;
 
@@ -20,7 +21,7 @@ internal sealed class Stage : IAsyncDisposable
     /// <summary>Buffers, images and state: memory, since the machine's disk is not what is tested.</summary>
     private readonly TempDirectory directory = new(onTmpfs: true);
     private readonly Dictionary<string, Victim> agents = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, PoolDisk> disks = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, FaultyDisk> disks = new(StringComparer.Ordinal);
     private readonly string logs;
     private Links? links;
     private KubeApiServer? api;
@@ -42,7 +43,7 @@ internal sealed class Stage : IAsyncDisposable
 
     public IReadOnlyDictionary<string, Victim> Agents => agents;
 
-    public IReadOnlyDictionary<string, PoolDisk> Disks => disks;
+    public IReadOnlyDictionary<string, FaultyDisk> Disks => disks;
 
     public string Uid { get; private set; } = "";
 
@@ -66,11 +67,12 @@ internal sealed class Stage : IAsyncDisposable
 
     public string GuestSocket(string node) => Path.Combine(Root(node), "s", Uid + ".sock");
 
-    public string DiskFile(string node) => Path.Combine(disks[node].Directory, Uid, "disk.raw");
+    /// <summary>What is on a node's disk, not what its caches say.</summary>
+    public string DiskFile(string node) => Path.Combine(disks[node].Below, Uid, "disk.raw");
 
     /// <summary>The qcow2 overlays of a node's replica, on its disk and in its memory.</summary>
     public IEnumerable<string> Overlays(string node) =>
-        new[] { disks[node].Directory, Path.Combine(Root(node), "mem") }.Where(System.IO.Directory.Exists)
+        new[] { disks[node].Below, Path.Combine(Root(node), "mem") }.Where(System.IO.Directory.Exists)
             .SelectMany(d => System.IO.Directory.EnumerateFiles(d, "*.qcow2", SearchOption.AllDirectories));
 
     /// <summary>The arbiter's record; null: it does not answer now.</summary>
@@ -117,7 +119,7 @@ internal sealed class Stage : IAsyncDisposable
             await agent.DisposeAsync();
         }
 
-        foreach (PoolDisk disk in disks.Values)
+        foreach (FaultyDisk disk in disks.Values)
         {
             await disk.DisposeAsync();
         }
@@ -150,7 +152,7 @@ internal sealed class Stage : IAsyncDisposable
             token.ThrowIfCancellationRequested();
             await links.AddAsync(node);
             System.IO.Directory.CreateDirectory(Root(node));
-            disks[node] = await PoolDisk.CreateAsync(Root(node), canFail: disksFail && links.IsIsolated);
+            disks[node] = await FaultyDisk.CreateAsync(Root(node), Links.Run, canFail: disksFail && links.IsIsolated);
             await api.Admin.ApplyAsync($$"""
                 apiVersion: v1
                 kind: Node
@@ -213,13 +215,16 @@ internal sealed class Stage : IAsyncDisposable
 }
 
 /// <summary>What the arbiter holds of the volume.</summary>
-internal sealed record VolumeRecord(long Term, string? Primary, string? Secondary, string? SecondaryState, string? Phase)
+/// <param name="Switchover">When a switchover that was asked for was done; null: the last request was none, or came to nothing.</param>
+internal sealed record VolumeRecord(long Term, string? Primary, string? Secondary, string? SecondaryState, string? Phase, string? Switchover)
 {
     public static VolumeRecord Parse(JsonNode volume)
     {
         JsonNode? status = volume["status"];
         return new(
             (long?)status?["term"] ?? 0, (string?)status?["currentPrimary"], (string?)status?["currentSecondary"],
-            (string?)status?["secondaryState"], (string?)status?["phase"]);
+            (string?)status?["secondaryState"], (string?)status?["phase"],
+            status?["lastRequest"] is { } request && (string?)request["verb"] == "switchover" && (string?)request["outcome"] == "Fulfilled"
+                ? (string?)request["time"] : null);
     }
 }
