@@ -14,13 +14,14 @@ namespace Colo.Agent.Volumes;
 /// <remarks>
 /// Layout of lineage.map, little-endian: the slots at 4096 and 12288, each magic "COLOACTV", sequence, count, CRC-32C of what is before and
 /// behind it, then the extent numbers; they are written in turn, and the one with the higher sequence that is whole counts. The bitmap
-/// from 20480 on, as DirtyBitmap.CopyTo gives it: its bits stand each for itself, so a torn write of it is no damage.
+/// from 20480 on, as DirtyBitmap.CopyTo gives it, in sectors with checksums (<see cref="MapSector"/>): a lost bit would be a lost write.
 /// </remarks>
 public sealed class LineageStore : ILineageStore, IAsyncDisposable
 {
     private const ulong SlotMagic = 0x5654434f4c4f4343;
     private const int SlotBytes = 8192;
     private const int FirstSlotAt = 4096;
+    private const int GrainBytes = 4096;
     private const int HeaderBytes = 24;
     private const int ChecksumAt = 20;
     private const int MapAt = FirstSlotAt + (2 * SlotBytes);
@@ -39,14 +40,19 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
     public static LineageStore Open(string directory, long diskBytes)
     {
         string path = Path.Combine(directory, "lineage.map");
-        long grains = (diskBytes + 4095) / 4096;
-        long length = MapAt + (((grains / 8) + 8 + 4095) / 4096 * 4096);
+        long length = MapAt + Padded(MapSector.CountOf(new DirtyBitmap(diskBytes, GrainBytes).StoredBytes) * MapSector.Bytes);
         AtomicFile state = new(Path.Combine(directory, "lineage.state"), "lineage");
         bool hasLostMap = false;
         RawFile file;
         if (!state.Exists)
         {
             // Whatever a power cut left of one that was never used.
+            File.Delete(path);
+        }
+
+        if (File.Exists(path) && new FileInfo(path).Length == LengthWithoutChecksums(diskBytes) && length != LengthWithoutChecksums(diskBytes))
+        {
+            // Of an agent whose maps had no checksums. A map that is lost costs a full copy.
             File.Delete(path);
         }
 
@@ -128,19 +134,38 @@ public sealed class LineageStore : ILineageStore, IAsyncDisposable
             await file.WriteAsync(FirstSlotAt + (sequence % 2 * SlotBytes), slot, RequestFlags.ForceUnitAccess), "writing the activity log");
     }
 
-    public async ValueTask ReadMapAsync(Memory<byte> destination) =>
-        Require(await file.ReadAsync(MapAt, destination), "reading the map");
+    public async ValueTask ReadMapAsync(Memory<byte> destination)
+    {
+        byte[] sectors = new byte[MapSector.CountOf(destination.Length) * MapSector.Bytes];
+        Require(await file.ReadAsync(MapAt, sectors.AsMemory()), "reading the map");
+        for (int at = 0, index = 0; at < destination.Length; at += MapSector.BitBytes, index++)
+        {
+            Span<byte> bits = destination.Span.Slice(at, Math.Min(MapSector.BitBytes, destination.Length - at));
+            MapSector.TryRead(sectors.AsSpan(index * MapSector.Bytes, MapSector.Bytes), index, bits);
+        }
+    }
 
     public void WriteMap(long offsetBytes, ReadOnlySpan<byte> source)
     {
-        // Through the page cache, which completes at once; the rest is for a file system that is slow.
-        ValueTask<BlockStatus> written = file.WriteAsync(MapAt + offsetBytes, source.ToArray());
-        Require(written.IsCompleted ? written.Result : written.AsTask().GetAwaiter().GetResult(), "writing the map");
+        long first = offsetBytes / MapSector.BitBytes;
+        long last = (offsetBytes + source.Length - 1) / MapSector.BitBytes;
+        byte[] sectors = new byte[(last - first + 1) * MapSector.Bytes];
+        long at = MapAt + (first * MapSector.Bytes);
+        Require(AtOnce(file.ReadAsync(at, sectors.AsMemory())), "reading the map");
+        MapSector.Write(sectors, first, offsetBytes, source);
+        Require(AtOnce(file.WriteAsync(at, sectors)), "writing the map");
     }
 
     public async ValueTask SyncMapAsync() => Require(await file.FlushAsync(), "syncing the map");
 
     public ValueTask DisposeAsync() => file.DisposeAsync();
+
+    private static long Padded(long bytes) => (bytes + 4095) / 4096 * 4096;
+
+    private static long LengthWithoutChecksums(long diskBytes) => MapAt + Padded(((diskBytes + GrainBytes - 1) / GrainBytes / 8) + 8);
+
+    /// <summary>Through the page cache, which completes at once; the rest is for a file system that is slow.</summary>
+    private static BlockStatus AtOnce(ValueTask<BlockStatus> done) => done.IsCompleted ? done.Result : done.AsTask().GetAwaiter().GetResult();
 
     private static bool TryParse(ReadOnlySpan<byte> slot, out long number, out List<int> extents)
     {
