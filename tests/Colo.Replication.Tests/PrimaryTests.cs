@@ -3,6 +3,7 @@ using Colo.Blocks;
 using Colo.Replication.Tests.Kit;
 using Colo.Testing;
 using CsCheck;
+using Microsoft.Extensions.Time.Testing;
 using static Colo.Replication.Tests.Kit.Pair;
 
 namespace Colo.Replication.Tests;
@@ -270,7 +271,7 @@ public sealed class PrimaryTests
     {
         MemoryArbiter arbiter = new(new VolumeRecord(Uid, One, PrimaryNode, string.Empty, SecondaryState.None, 1));
         await using PrimaryReplica primary = await PrimaryReplica.OpenAsync(
-            new PrimaryReplicaOptions { Uid = Uid, Node = PrimaryNode, Term = One }, local, arbiter, new MemoryTermStore(), TimeProvider.System,
+            new PrimaryReplicaOptions { Uid = Uid, Node = PrimaryNode, Term = One }, local, arbiter, new MemoryTermStore(), new FakeTimeProvider(),
             lineage: lineage);
         await primary.StartAsync(One, new InstantLink(remote), ResyncMode.None);
         byte[] data = new byte[4096];

@@ -1,6 +1,7 @@
 using Colo.AgentApi;
 using Colo.Control;
 using Colo.Simulation.Checks;
+using Colo.Simulation.Control;
 using Colo.Simulation.Engine;
 using Colo.Simulation.Faults;
 using Colo.Simulation.Guests;
@@ -68,23 +69,19 @@ internal sealed class Run
         world.Trace.Say("no more faults");
         injector.End();
         TimeSpan limit = world.Engine.Elapsed + Recovery;
+        Person person = new(world);
         while (!IsWell())
         {
             await watcher.Time.DelayAsync(TimeSpan.FromMilliseconds(250));
-            if (world.Machines.Any(m => m.Agent!.Volume.Replica.Fault?.Contains("mixture", StringComparison.Ordinal) == true))
+            if (person.MustDecide())
             {
-                // Refused for good, as promised: a person has to decide.
+                // Refused for good, as promised.
                 world.Coverage.Count("end:refused");
                 world.End();
                 return;
             }
 
-            if (world.Operator!.Situation is VolumeSituation.Promoting or VolumeSituation.PrimaryLost
-                && world.Operator.Message.Contains("no longer holds its last checkpoint", StringComparison.Ordinal))
-            {
-                world.TakeLatestWrite();
-                await watcher.Time.DelayAsync(TimeSpan.FromSeconds(1));
-            }
+            await person.HelpAsync(watcher);
 
             if (world.Engine.Elapsed > limit)
             {
@@ -123,8 +120,8 @@ internal sealed class Run
         world.Coverage.Count("end:protected");
         if (IsWell() && !world.Coverage.Counts.ContainsKey("error:1 PrimaryDisk"))
         {
-            int[] one = Content.ValuesOf(world.Machines[0].Medium!.Content);
-            int[] other = Content.ValuesOf(world.Machines[1].Medium!.Content);
+            int[] one = Content.ValuesOf(world.Machine(world.Arbiter.Record!.Primary).Medium!.Content);
+            int[] other = Content.ValuesOf(world.Machine(world.Arbiter.Record.Secondary).Medium!.Content);
             int differing = Enumerable.Range(0, one.Length).FirstOrDefault(s => one[s] != other[s], -1);
             if (differing >= 0)
             {
@@ -146,6 +143,7 @@ internal sealed class Run
         {
             await watcher.Time.DelayAsync(dice.Between(TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(900)));
             Machine machine = dice.Pick(world.Machines);
+            Bounds.Look(world, machine);
             int first = dice.Below(world.Registers.Count - 64);
             if (machine.IsRunning && !machine.Process!.IsPaused && machine.Agent!.Volume.Replica.Secondary is { } secondary)
             {

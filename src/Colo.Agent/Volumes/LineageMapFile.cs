@@ -28,9 +28,8 @@ internal sealed class LineageMapFile : IAsyncDisposable
     private const int SlotChecksumAt = 20;
     private const int HeaderChecksumAt = 24;
     private const int MapAt = FirstSlotAt + (2 * SlotBytes);
-    private const int UnitBytes = ILineageStore.MapUnitBytes;
-    private const int SectorBytes = 512;
-    private const int SectorChecksumAt = SectorBytes - sizeof(uint);
+    private const int UnitBytes = MapSector.BitBytes;
+    private const int SectorBytes = MapSector.Bytes;
     private const int SectorsARead = 256;
 
     private readonly RawFile file;
@@ -112,17 +111,8 @@ internal sealed class LineageMapFile : IAsyncDisposable
             for (int i = 0; i < count; i++)
             {
                 Span<byte> bits = destination.Span[(int)((sector + i) * UnitBytes)..];
-                bits = bits[..Math.Min(UnitBytes, bits.Length)];
-                ReadOnlySpan<byte> found = sectors.AsSpan(i * SectorBytes, SectorBytes);
-                if (IsWhole(found, sector + i))
-                {
-                    found[..bits.Length].CopyTo(bits);
-                }
-                else
-                {
-                    bits.Fill(byte.MaxValue);
-                    DamagedSectors++;
-                }
+                bool isWhole = MapSector.TryRead(sectors.AsSpan(i * SectorBytes, SectorBytes), sector + i, bits[..Math.Min(UnitBytes, bits.Length)]);
+                DamagedSectors += isWhole ? 0 : 1;
             }
         }
     }
@@ -136,14 +126,8 @@ internal sealed class LineageMapFile : IAsyncDisposable
         }
 
         long first = offsetBytes / UnitBytes;
-        byte[] sectors = new byte[(source.Length + UnitBytes - 1) / UnitBytes * SectorBytes];
-        for (int i = 0; i * UnitBytes < source.Length; i++)
-        {
-            Span<byte> sector = sectors.AsSpan(i * SectorBytes, SectorBytes);
-            source.Slice(i * UnitBytes, Math.Min(UnitBytes, source.Length - (i * UnitBytes))).CopyTo(sector);
-            BinaryPrimitives.WriteUInt32LittleEndian(sector[UnitBytes..], (uint)(first + i));
-            BinaryPrimitives.WriteUInt32LittleEndian(sector[SectorChecksumAt..], Crc32C.Of(sector[..SectorChecksumAt]));
-        }
+        byte[] sectors = new byte[MapSector.CountOf(source.Length) * SectorBytes];
+        MapSector.Write(sectors, first, source);
 
         // Through the page cache, which completes at once; the rest is for a file system that is slow.
         ValueTask<BlockStatus> written = file.WriteAsync(MapAt + (first * SectorBytes), sectors);
@@ -156,7 +140,7 @@ internal sealed class LineageMapFile : IAsyncDisposable
 
     private static long BytesOfMap(long diskBytes) => (((diskBytes + 4095) / 4096) + 63) / 64 * sizeof(long);
 
-    private static long LengthFor(long diskBytes) => MapAt + ((BytesOfMap(diskBytes) + UnitBytes - 1) / UnitBytes * SectorBytes);
+    private static long LengthFor(long diskBytes) => MapAt + (MapSector.CountOf(BytesOfMap(diskBytes)) * SectorBytes);
 
     private static long LengthOfVersion1(long diskBytes) => MapAt + ((((diskBytes + 4095) / 4096 / 8) + 8 + 4095) / 4096 * 4096);
 
@@ -261,10 +245,6 @@ internal sealed class LineageMapFile : IAsyncDisposable
     }
 
     private static uint ChecksumOfSlot(ReadOnlySpan<byte> slot) => Crc32C.Of(slot[..SlotChecksumAt], slot[SlotHeaderBytes..]);
-
-    private static bool IsWhole(ReadOnlySpan<byte> sector, long number) =>
-        BinaryPrimitives.ReadUInt32LittleEndian(sector[UnitBytes..]) == (uint)number
-        && BinaryPrimitives.ReadUInt32LittleEndian(sector[SectorChecksumAt..]) == Crc32C.Of(sector[..SectorChecksumAt]);
 
     private void Require(BlockStatus status, string what)
     {

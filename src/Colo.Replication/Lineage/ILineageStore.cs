@@ -18,7 +18,8 @@ public interface ILineageStore
     /// <summary>Durable when it returns; whole or not at all. At most <see cref="ActivityLog.Capacity"/> numbers.</summary>
     ValueTask WriteActivityAsync(IReadOnlyList<int> extents);
 
-    /// <summary>The map as last written, in the form of <see cref="Colo.Blocks.DirtyBitmap.CopyTo"/>; zeroes where nothing was.</summary>
+    /// <summary>The map as last written, in the form of <see cref="Colo.Blocks.DirtyBitmap.CopyTo(Span{byte})"/>; all set where it is damaged.
+    /// Asked only of a map that was written all over before.</summary>
     ValueTask ReadMapAsync(Memory<byte> destination);
 
     /// <summary>Parts of the map are written in whole units of so many bytes, so that a store can put a checksum beside each.</summary>

@@ -27,4 +27,7 @@ public sealed record PrimaryReplicaOptions
 
     /// <summary>In one piece; also the grain in which copier and guest wait for each other.</summary>
     public int ResyncChunkBytes { get; init; } = 1 << 20;
+
+    /// <summary>Copied before the secondary is asked for a durable answer, after which an interruption finds it done.</summary>
+    public long ResyncSettleBytes { get; init; } = 32 << 20;
 }

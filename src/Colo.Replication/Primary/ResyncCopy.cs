@@ -17,9 +17,6 @@ internal sealed class ResyncCopy
     /// <summary>Not worth a question for its holes: the question costs more than the zeroes.</summary>
     private const int SmallBytes = 64 << 10;
 
-    /// <summary>Copied before the secondary is asked for a durable answer, after which an interruption finds it done.</summary>
-    private const long SettleBytes = 32 << 20;
-
     private readonly Attachment attachment;
     private readonly DirtyBitmap toCopy;
     private readonly IBlockDevice local;
@@ -156,7 +153,7 @@ internal sealed class ResyncCopy
         {
             copied.Add(chunk);
             copiedBytes += chunk.Length;
-            if (copiedBytes < SettleBytes)
+            if (copiedBytes < options.ResyncSettleBytes)
             {
                 return;
             }

@@ -35,7 +35,21 @@ internal sealed record AgentParts(SimProcess Process, Machine Machine, SimWorld 
 
     public IBlockDevice OpenDisk(Role role) => Mutant.Wrap(new SimDisk(Process, Machine.Medium!, Machine.Disk, World.DiskDice(Machine)), role, this);
 
-    public SimEpochStore EpochFiles() => new(Process, Machine.Buffers, Machine.Boot, Machine.Medium!.LengthBytes, World.DiskDice(Machine));
+    /// <summary>What a guest uses, and what a secondary's primary writes to, behind their servers.</summary>
+    public IBlockDevice GuestDevice(PrimaryReplica replica) => new Bounds.Counted(Mutant.WrapGuest(new AloneChecks.Watched(replica, this), this), this, "primary");
+
+    public IBlockDevice TargetDevice(ReplicationTarget target) => new Bounds.Counted(Mutant.Wrap(target, this), this, "secondary");
+
+    public ILineageStore LineageStore(LineageFiles files) => Mutant.Wrap(new SimLineageStore(this, files), this);
+
+    public GenerationId DrawGeneration()
+    {
+        GenerationId drawn = Mutant.Draw(World.NextContent(), this);
+        AncestryChecks.Drawn(Machine, drawn);
+        return drawn;
+    }
+
+    public SimEpochStore EpochFiles() => new(Process, Machine.Buffers, Machine.Boot, Profile.DiskBytes, World.DiskDice(Machine));
 
     public SimNews News(string role) => new(Process, role, Trace, Coverage);
 

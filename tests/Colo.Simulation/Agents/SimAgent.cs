@@ -40,7 +40,7 @@ internal sealed class SimAgent
     }
 
     public static NbdServerOptions ServerOptions(AgentParts parts) =>
-        new() { Threads = parts.Process.Threads, ReceiveBufferBytes = 64 << 10 };
+        new() { Threads = parts.Process.Threads, ReceiveBufferBytes = 64 << 10, MaxRequestsInFlight = parts.Profile.ServerRequests };
 
     /// <summary>As a restart or an upgrade ends it.</summary>
     public async Task EndInOrderAsync()

@@ -82,7 +82,7 @@ internal sealed class SimLink : ForwardingBlockDevice, IReplicationLink
         {
             Endpoint = NbdEndpoint.Tcp(peer.Node, exportName: export),
             Dial = endpoint => parts.Network.Dial(parts.Process, parts.Node, endpoint.Host!, SimAgent.ReplicationPort),
-            MaxInFlight = 320,
+            MaxInFlight = parts.Profile.LinkRequests,
             ReceiveBufferBytes = 64 << 10,
             RequestCheckpoint = parts.Profile.CarriesCheckpoints,
             TimeProvider = parts.Process.Time,

@@ -14,7 +14,9 @@ internal sealed class SimMemory(SimProcess process, Machine machine) : ITermStor
 
     public StoredReplica Current => current ?? throw new InvalidOperationException("nothing is remembered yet");
 
-    public StoredReplica? Load() => current = machine.State;
+    public StoredReplica? Load() => current = machine.IsStateRotten
+        ? throw new VolumeFaultException(VolumeFaultKind.Damaged, "the replica's state is damaged: its checksum is wrong")
+        : machine.State;
 
     public void Begin(StoredReplica first) => Store(first);
 
@@ -24,7 +26,7 @@ internal sealed class SimMemory(SimProcess process, Machine machine) : ITermStor
     {
         if (!process.IsDead)
         {
-            machine.State = null;
+            (machine.State, machine.IsStateRotten) = (null, false);
         }
 
         current = null;

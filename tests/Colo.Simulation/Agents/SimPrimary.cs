@@ -4,6 +4,7 @@ using Colo.Blocks;
 using Colo.Nbd.Client;
 using Colo.Nbd.Server;
 using Colo.Replication;
+using Colo.Simulation.Checks;
 using Rep = Colo.Replication;
 
 namespace Colo.Simulation.Agents;
@@ -39,6 +40,11 @@ internal sealed class SimPrimary
 
     public PrimaryReplica Replica => replica;
 
+    /// <summary>Why the last attach failed; empty: it did not.</summary>
+    public string LinkFailure => linkFailure;
+
+    public bool IsCommitting => below.State == ReplicaState.FailingOver;
+
     public static async Task<SimPrimary> OpenAsync(AgentParts parts, SimMemory memory, SimBase below, ReplicaLineage? lineage, bool mayHaveInFlight)
     {
         ReplicaSpec spec = memory.Current.Spec;
@@ -54,6 +60,7 @@ internal sealed class SimPrimary
                 ArbiterRetryLast = AgentParts.Retry,
                 ResyncBytesPerSecond = parts.Profile.ResyncBytesPerSecond,
                 ResyncChunkBytes = parts.Profile.ResyncChunkBytes,
+                ResyncSettleBytes = parts.Profile.ResyncSettleBytes,
             },
             below.Device,
             parts.Arbiter,
@@ -61,7 +68,7 @@ internal sealed class SimPrimary
             parts.Process.Time,
             news,
             lineage);
-        SimGuestExport guest = new(parts, new NbdExport(spec.Uid, parts.Mutant.WrapGuest(replica, parts)));
+        SimGuestExport guest = new(parts, new NbdExport(spec.Uid, parts.GuestDevice(replica)));
         SimPrimary service = new(parts, memory, news, replica, guest, below, mayHaveInFlight);
         service.reattaching = service.ReattachAsync();
         return service;
@@ -98,6 +105,7 @@ internal sealed class SimPrimary
         }
         catch (ReplicationException e)
         {
+            parts.World.Checkpoints.Failed();
             throw SimMapping.ToFault(e);
         }
     }
@@ -152,11 +160,11 @@ internal sealed class SimPrimary
 
     private async Task AttachAsync(SimLink connected, PeerSpec peer, AgentApi.ResyncMode asked, bool isRejoin, CancellationToken token)
     {
-        IReplicationLink handed = parts.Mutant.Wrap(
-            connected.CarriesCheckpoints ? connected : new SimCallLink(connected, () => CheckpointByCallAsync(peer)), parts);
+        WatchedLink watched = new(connected.CarriesCheckpoints ? connected : new SimCallLink(connected, () => CheckpointByCallAsync(peer)), parts);
+        IReplicationLink handed = parts.Mutant.Wrap(watched, parts);
         await SimMapping.Calling(async () =>
         {
-            Rep.ResyncMode mode = await ModeForAsync(connected, asked, isRejoin, token);
+            Rep.ResyncMode mode = watched.Asked = await ModeForAsync(connected, asked, isRejoin, token);
             if (replica.State == Rep.ReplicationState.None)
             {
                 await replica.StartAsync(term, handed, mode, token);

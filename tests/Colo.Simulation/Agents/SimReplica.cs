@@ -130,7 +130,11 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
     public void DeleteFiles()
     {
         parts.EpochFiles().Clear();
-        (parts.Machine.Medium, parts.Machine.Lineage) = (null, null);
+        if (!parts.Process.IsDead)
+        {
+            (parts.Machine.Medium, parts.Machine.Lineage) = (null, null);
+        }
+
         memory.Forget();
     }
 
@@ -157,8 +161,11 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
             parts.Machine.Medium = new Medium(known.Spec.SizeBytes);
             parts.Machine.Lineage = parts.Profile.KeepsLineage ? new LineageFiles(known.Spec.SizeBytes) : null;
             parts.Machine.HasLostWrites = false;
-            memory.Update(s => s with { DiskCreated = true });
+            string identity = parts.Machine.DiskIdentity;
+            memory.Update(s => s with { DiskCreated = true, DiskIdentity = identity });
         }
+
+        RequireSameDisk();
 
         StoredReplica before = memory.Current;
         string boot = parts.Machine.Boot.ToString(System.Globalization.CultureInfo.InvariantCulture);
@@ -184,6 +191,16 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
         parts.Trace.Say($"{parts.Process.Name} opened as {before.Spec.Role} of term {before.Spec.Term}{(before.Promoting ? ", promoting" : "")}");
     }
 
+    /// <summary>As the agent's DiskEvidence.</summary>
+    private void RequireSameDisk()
+    {
+        if (memory.Current.DiskIdentity != parts.Machine.DiskIdentity)
+        {
+            throw new VolumeFaultException(
+                VolumeFaultKind.Damaged, $"the disk is another file ({parts.Machine.DiskIdentity}) than this replica's ({memory.Current.DiskIdentity}): it was replaced or restored");
+        }
+    }
+
     private async Task<ReplicaLineage?> OpenLineageAsync()
     {
         await CloseLineageAsync(isClean: false);
@@ -194,10 +211,7 @@ internal sealed class SimReplica(AgentParts parts, SimExports exports, SimMemory
 
         StoredReplica known = memory.Current;
         ReplicaLineage opened = await ReplicaLineage.OpenAsync(
-            parts.Mutant.Wrap(new SimLineageStore(parts.Process, files, parts.Machine.Disk, parts.World.DiskDice(parts.Machine)), parts),
-            known.Spec.SizeBytes,
-            known.Generation,
-            parts.World.NextContent);
+            parts.LineageStore(files), known.Spec.SizeBytes, known.Generation, parts.DrawGeneration);
         if (opened.Record.Writes > 0 && (known.LineageWrites is not { } writes || opened.Record.Writes < writes))
         {
             await opened.ForgetAsync();

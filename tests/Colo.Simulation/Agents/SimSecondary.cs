@@ -197,7 +197,7 @@ internal sealed class SimSecondary
     private void Serve()
     {
         ReplicationTarget target = replica.OpenTarget(term);
-        export = new NbdExport(ReplicationExports.NameOf(uid, term.Value), parts.Mutant.Wrap(target, parts))
+        export = new NbdExport(ReplicationExports.NameOf(uid, term.Value), parts.TargetDevice(target))
         {
             Description = NbdReplicationLink.DescribeGeneration(memory.Current.Generation),
             Checkpoint = _ => target.CheckpointAsync(),

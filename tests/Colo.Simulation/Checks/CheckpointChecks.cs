@@ -1,5 +1,6 @@
 using Colo.Blocks;
 using Colo.Replication;
+using Colo.Simulation.Engine;
 using Colo.Simulation.World;
 
 namespace Colo.Simulation.Checks;
@@ -11,17 +12,23 @@ namespace Colo.Simulation.Checks;
 internal sealed class CheckpointChecks(SimWorld world, Registers registers)
 {
     private readonly Dictionary<string, (long Epoch, int[] Values)> last = new(StringComparer.Ordinal);
+    private SimProcess? asker;
     private long askedAt = -1;
     private bool hasSwapped;
     private string? wrong;
 
+    /// <summary>This primary has been asked for one, and was not told yet.</summary>
+    public bool IsUnderWay(Machine machine) => askedAt >= 0 && asker is { IsDead: false } && asker == machine.Process;
+
     /// <summary>A checkpoint is asked of the primary.</summary>
     public void Asked(Machine machine)
     {
-        _ = machine;
+        asker = machine.Process;
         askedAt = registers.Tick();
         (wrong, hasSwapped) = (null, false);
     }
+
+    public void Failed() => asker = null;
 
     /// <summary>The secondary has swapped.</summary>
     public void Closed(Machine machine, SecondaryReplica replica, CheckpointReport report)

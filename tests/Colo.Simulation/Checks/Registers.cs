@@ -56,7 +56,12 @@ internal sealed class Registers
 
     public int Count => sectors.Length;
 
+    public long Now => tick;
+
     public long Tick() => ++tick;
+
+    /// <summary>A write of this sector was under way at that moment, or later.</summary>
+    public bool IsWritten(int sector, long since) => sectors[sector].Exists(v => v.Entry.Ended > since);
 
     public WriteEntry BeginWrite(int first, int count, int value, long term, bool visible)
     {

@@ -31,6 +31,13 @@ internal sealed class SimCalls(SimProcess from, string node, SimWorld world)
             });
         }
 
+        if (request is not (StatusRequest or CheckpointRequest) && world.CallDice.Chance(world.RepeatsCalls))
+        {
+            // Of a caller that asked again, or of a connection that was slow to give up: whenever it comes, nobody waits for its answer.
+            // (Two checkpoints are two.)
+            engine.After(world.CallDice.Between(TimeSpan.Zero, world.CallDice.Chance(0.3) ? TimeSpan.FromSeconds(20) : TimeSpan.FromSeconds(1)), Repeat);
+        }
+
         engine.After(bound, () => from.Do(() => answer.TrySetException(new RpcException(new Status(StatusCode.DeadlineExceeded, "no answer")))));
         try
         {
@@ -39,6 +46,28 @@ internal sealed class SimCalls(SimProcess from, string node, SimWorld world)
         catch (OperationCanceledException e)
         {
             throw new RpcException(new Status(StatusCode.Cancelled, e.Message));
+        }
+
+        void Repeat()
+        {
+            if (world.Machine(other) is { IsRunning: true, Agent: { } agent })
+            {
+                world.Trace.Say($"{agent.Process} is called a second time: {request.GetType().Name}");
+                world.Coverage.Count($"case:call repeated {request.GetType().Name}");
+                agent.Process.Do(() => world.Own(agent.Process, IgnoredAsync(agent)));
+            }
+        }
+
+        async Task IgnoredAsync(Agents.SimAgent agent)
+        {
+            try
+            {
+                await agent.HandleAsync(request, CancellationToken.None);
+            }
+            catch (RpcException)
+            {
+                // Refused, and nobody hears it.
+            }
         }
 
         void Answer(Action what)

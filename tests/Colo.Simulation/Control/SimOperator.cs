@@ -49,7 +49,7 @@ internal sealed class SimOperator
         {
             VolumeIntent intent = world.Intent;
             volume = volume with { Spec = world.Volume.Spec };
-            RoundResult result = await driver.RoundAsync(new RoundRequest(volume, intent), CancellationToken.None);
+            RoundResult result = await driver.RoundAsync(new RoundRequest(volume, intent) { Candidates = world.Candidates }, CancellationToken.None);
             volume = volume with { Status = result.Status };
             if (result.Plan is { } plan)
             {

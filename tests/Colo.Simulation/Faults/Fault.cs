@@ -7,7 +7,16 @@ internal enum FaultKind
     AgentRestarted,
     PowerLost,
     PowerLostOnBoth,
+
+    /// <summary>The secondary, then, when it misses writes, the primary too; and the secondary comes back alone.</summary>
+    BothDownStaleFirst,
     Paused,
+
+    /// <summary>The primary goes at the moment when the next such thing is under way.</summary>
+    FailoverDuringCheckpoint,
+    FailoverDuringResync,
+    FailoverDuringCommit,
+    FailoverDuringFailover,
     PeersCut,
     PeersCutOneWay,
     NodeCutOff,
@@ -25,8 +34,28 @@ internal enum FaultKind
     BuffersFull,
     DiskSlow,
     DiskHangs,
+    SectorsUnreadable,
+
+    /// <summary>A whole file system, to a moment when the machine was off.</summary>
+    DiskSetBack,
+
+    /// <summary>From a backup, as other files.</summary>
+    DiskRestored,
+
+    /// <summary>Under the replica's name lies what no replica of this volume has ever held.</summary>
+    DiskForeign,
+
+    StateRots,
+    LineageRots,
+    ActivityRots,
+    MapRots,
+    BuffersRot,
     ClockJumps,
     OperatorKilled,
+    CallsRepeated,
+
+    /// <summary>Its node goes away and shall hold no replica; the second copy moves to a third one, and then it comes back.</summary>
+    SecondaryReplaced,
     SwitchoverAsked,
     FailoverAsked,
     CheckpointAsked,

@@ -9,8 +9,14 @@ namespace Colo.Simulation.Faults;
 /// <summary>Makes the faults of a schedule happen, ends each in its time, and in the end all of them.</summary>
 internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
 {
+    /// <summary>Nobody exchanges a disk in less: whatever was on its way to the record has arrived by then.</summary>
+    private static readonly TimeSpan Handwork = TimeSpan.FromSeconds(12);
+
     private readonly Dice dice = world.NewDice("injector");
     private readonly List<Fault> waiting = [.. schedule.Where(f => f.After is not null)];
+    private readonly List<(string Phase, Fault Fault)> lurking = [];
+    private readonly Power power = new(world);
+    private readonly Evidence evidence = new(world);
     private bool isOver;
 
     public void Begin()
@@ -43,6 +49,8 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
 
         world.Network.ExtraDelay = TimeSpan.Zero;
         (world.Arbiter.IsDown, world.Arbiter.LosesAnswers, world.Arbiter.Slowness) = (false, 0, TimeSpan.Zero);
+        world.RepeatsCalls = 0;
+        world.Excluded.Clear();
         if (world.Operator!.Process.IsDead)
         {
             world.Operator = SimOperator.Start(world);
@@ -53,7 +61,9 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
 
     private void Mend(Machine machine)
     {
+        OpenAnew(machine);
         machine.Disk.Clear();
+        machine.Medium?.Recover();
         Unhang(machine);
         machine.Buffers.IsFull = false;
         if (machine.Process is { IsPaused: true } process)
@@ -63,21 +73,42 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
 
         if (!machine.IsUp)
         {
-            PowerOn(machine);
+            power.On(machine);
         }
         else
         {
             if (machine.Agent!.IsStopping)
             {
-                Kill(machine);
+                power.Kill(machine);
             }
 
-            StartAgent(machine);
+            power.StartAgent(machine);
         }
+    }
+
+    /// <summary>Whoever is told of flushes that fail for ever has the agent restarted.</summary>
+    private void OpenAnew(Machine machine)
+    {
+        if (machine is { IsRunning: true, Disk.HasFailedFlush: true })
+        {
+            power.Kill(machine);
+            power.StartAgent(machine);
+        }
+
+        machine.Disk.HasFailedFlush = false;
     }
 
     private void Happened(string what, long count)
     {
+        foreach ((string Phase, Fault Fault) one in lurking.Count == 0 ? [] : lurking.ToArray())
+        {
+            if (FailoverPhases.Of(world).Contains(one.Phase))
+            {
+                lurking.Remove(one);
+                world.Engine.After(dice.Chance(0.5) ? TimeSpan.Zero : dice.Between(TimeSpan.Zero, TimeSpan.FromMilliseconds(2)), () => TakePrimary(one.Phase, one.Fault));
+            }
+        }
+
         foreach (Fault fault in waiting.Where(f => f.After == what && f.Nth == count).ToArray())
         {
             waiting.Remove(fault);
@@ -93,11 +124,13 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
         }
 
         Machine machine = world.Machine(fault.Node);
-        Machine other = world.Machines.First(m => m != machine);
+        Machine other = world.PeerOf(machine);
         world.Trace.Say($"FAULT {fault}");
+        IReadOnlyList<string> during = FailoverPhases.WantedBy(world, fault, machine, other);
         if (Begin(fault, machine, other) is { } end)
         {
             world.Coverage.Count($"fault:{fault.Kind}");
+            CountWhatItMeets(during);
             world.Engine.After(fault.Lasts, () =>
             {
                 if (!isOver)
@@ -109,6 +142,28 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
         }
     }
 
+    private void CountWhatItMeets(IReadOnlyList<string> phases)
+    {
+        foreach (string phase in phases)
+        {
+            world.Coverage.Count($"case:failover during {phase}");
+        }
+    }
+
+    /// <summary>When it is so, or has not become so for long; not at all, when there are no faults any more.</summary>
+    private void When(Func<bool> isSo, TimeSpan patience, Action<bool> what)
+    {
+        TimeSpan pause = TimeSpan.FromMilliseconds(100);
+        if (!isOver && (isSo() || patience <= TimeSpan.Zero))
+        {
+            what(isSo());
+        }
+        else if (!isOver)
+        {
+            world.Engine.After(pause, () => When(isSo, patience - pause, what));
+        }
+    }
+
     /// <returns>How it is ended; null: it could not begin.</returns>
     private Action? Begin(Fault fault, Machine machine, Machine other)
     {
@@ -116,15 +171,15 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
         switch (fault.Kind)
         {
             case FaultKind.AgentKilled when machine.IsRunning:
-                Kill(machine);
-                return () => StartAgent(machine);
+                power.Kill(machine);
+                return () => power.StartAgent(machine);
             case FaultKind.AgentsKilled when machine.IsRunning && other.IsRunning:
-                Kill(machine);
-                Kill(other);
+                power.Kill(machine);
+                power.Kill(other);
                 return () =>
                 {
-                    StartAgent(machine);
-                    world.Engine.After(fault.Chance * TimeSpan.FromSeconds(4), () => StartAgent(other));
+                    power.StartAgent(machine);
+                    world.Engine.After(fault.Chance * TimeSpan.FromSeconds(4), () => power.StartAgent(other));
                 };
             case FaultKind.AgentRestarted when machine.IsRunning && !machine.Process!.IsPaused:
                 SimAgent ending = machine.Agent!;
@@ -133,26 +188,37 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
                 {
                     if (machine.Agent == ending && machine.IsRunning)
                     {
-                        Kill(machine);
-                        StartAgent(machine);
+                        power.Kill(machine);
+                        power.StartAgent(machine);
                     }
                 };
             case FaultKind.PowerLost when machine.IsUp:
-                PowerOff(machine);
-                return () => PowerOn(machine);
+                power.Off(machine);
+                return () => power.On(machine);
             case FaultKind.PowerLostOnBoth when machine.IsUp && other.IsUp:
-                PowerOff(machine);
-                PowerOff(other);
+                power.Off(machine);
+                power.Off(other);
                 TimeSpan later = dice.Between(TimeSpan.Zero, TimeSpan.FromSeconds(10));
                 return () =>
                 {
-                    PowerOn(machine);
-                    world.Engine.After(later, () => PowerOn(other));
+                    power.On(machine);
+                    world.Engine.After(later, () => power.On(other));
                 };
+            case FaultKind.BothDownStaleFirst when machine.IsUp && other.IsUp && world.Arbiter.Record is { } pair:
+                return StaleFirst(fault, world.Machine(pair.Primary), world.Machine(pair.Secondary));
             case FaultKind.Paused when machine.IsRunning:
                 SimProcess paused = machine.Process!;
                 paused.Pause();
                 return paused.Continue;
+            case FaultKind.FailoverDuringCheckpoint:
+                return Lurk("checkpoint", fault, i => i with { Checkpoint = true });
+            case FaultKind.FailoverDuringResync:
+                world.Network.Break(machine.Node, other.Node);
+                return Lurk("resync", fault, i => i);
+            case FaultKind.FailoverDuringCommit when !world.Profile.IsLatestWrite && world.Arbiter.Record is { } committed:
+                return Lurk("commit", fault, i => i with { Failover = new FailoverRequest(committed.Term) });
+            case FaultKind.FailoverDuringFailover when world.Arbiter.Record is { } promoted:
+                return Lurk("failover", fault, i => i with { Failover = new FailoverRequest(promoted.Term) });
             case FaultKind.PeersCut:
                 return Cut((machine.Node, other.Node), (other.Node, machine.Node));
             case FaultKind.PeersCutOneWay:
@@ -188,7 +254,11 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
                 return () => disk.WriteFails = 0;
             case FaultKind.FlushesFail:
                 disk.FlushFails = fault.Chance;
-                return () => disk.FlushFails = 0;
+                return () =>
+                {
+                    disk.FlushFails = 0;
+                    OpenAnew(machine);
+                };
             case FaultKind.DiskFull:
                 disk.IsFull = fault.Chance;
                 return () => disk.IsFull = 0;
@@ -201,6 +271,28 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
             case FaultKind.DiskHangs:
                 disk.Hangs = true;
                 return () => Unhang(machine);
+            case FaultKind.SectorsUnreadable when machine.Medium is { } medium:
+                int bad = dice.Below(medium.Sectors - 8);
+                Enumerable.Range(bad, 1 + dice.Below(8)).ToList().ForEach(medium.Spoil);
+                return Nothing;
+            case FaultKind.DiskSetBack when machine.IsUp:
+                return SetBack(fault, machine);
+            case FaultKind.DiskRestored or FaultKind.DiskForeign when machine.IsUp && !evidence.IsOnlyCopy(machine) && machine.State is not null && machine.Medium is not null:
+                return Replaced(fault, machine, fault.Kind == FaultKind.DiskRestored ? () => evidence.Restore(machine) : () => evidence.BecomeForeign(machine));
+            case FaultKind.StateRots or FaultKind.LineageRots or FaultKind.ActivityRots or FaultKind.MapRots or FaultKind.BuffersRot when machine.IsRunning:
+                if (!evidence.CanRot(fault.Kind, machine))
+                {
+                    return null;
+                }
+
+                power.Kill(machine);
+                evidence.Rot(fault.Kind, machine, dice);
+                return () => power.StartAgent(machine);
+            case FaultKind.CallsRepeated:
+                world.RepeatsCalls = 0.7;
+                return () => world.RepeatsCalls = world.Profile.RepeatsCalls;
+            case FaultKind.SecondaryReplaced when world.Profile.HasThirdNode && world.Excluded.Count == 0 && world.Arbiter.Record is { Secondary.Length: > 0 } placed:
+                return MoveAway(fault, world.Machine(placed.Secondary));
             case FaultKind.ClockJumps when machine.IsRunning:
                 machine.Process!.Time.Skew += TimeSpan.FromHours((fault.Chance * 40) - 20);
                 return Nothing;
@@ -246,43 +338,109 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
         };
     }
 
-    private void Kill(Machine machine)
+    /// <summary>Waits for the moment, and helps it to come.</summary>
+    private Action Lurk(string phase, Fault fault, Func<VolumeIntent, VolumeIntent> ask)
     {
-        SimProcess killed = machine.Process!;
-        if (!killed.IsDead)
+        lurking.Add((phase, fault));
+        Ask(ask);
+        return () => lurking.Remove((phase, fault));
+    }
+
+    private void TakePrimary(string phase, Fault fault)
+    {
+        if (isOver || world.Machine(world.Arbiter.Record!.Primary) is not { IsRunning: true } primary || !FailoverPhases.Of(world).Contains(phase))
         {
-            killed.Kill();
-            world.Network.Reset(killed);
+            return;
+        }
+
+        world.Trace.Say($"fault #{fault.Number} {fault.Kind}: {primary.Node} goes");
+        world.Coverage.Count($"case:failover during {phase}");
+        switch (dice.Below(3))
+        {
+            case 0:
+                power.Kill(primary);
+                world.Engine.After(fault.Lasts, () => power.StartAgent(primary));
+                break;
+            case 1:
+                power.Off(primary);
+                world.Engine.After(fault.Lasts, () => power.On(primary));
+                break;
+            default:
+                SimProcess paused = primary.Process!;
+                paused.Pause();
+                world.Engine.After(fault.Lasts, paused.Continue);
+                break;
         }
     }
 
-    private void StartAgent(Machine machine)
+    private Action StaleFirst(Fault fault, Machine primary, Machine secondary)
     {
-        if (machine.IsUp && machine.Process!.IsDead)
+        power.Off(secondary);
+        When(() => world.Arbiter.Record is { SecondaryState: not AgentApi.SecondaryState.InSync }, TimeSpan.FromSeconds(20), isStale =>
         {
-            SimAgent.Start(world, machine);
-        }
+            if (primary.IsUp)
+            {
+                power.Off(primary);
+            }
+
+            power.On(secondary);
+            world.Coverage.Count(isStale ? "case:both down, the stale one back first" : "case:both down");
+            world.Engine.After(fault.Lasts, () => power.On(primary));
+        });
+        return Nothing;
     }
 
-    private void PowerOff(Machine machine)
+    /// <summary>Off and on, and a backup in between; later off again, and the backup is put back before it is on.</summary>
+    private Action SetBack(Fault fault, Machine machine)
     {
-        // Its guests are gone with it.
-        world.Network.Break(machine.Node, machine.Node);
-        machine.Process!.Kill();
-        world.Network.Vanish(machine.Node);
-        world.Network.MachineDown(machine.Node);
-        machine.Disk.Hung.Clear();
-        machine.PowerOff(dice);
+        power.Off(machine);
+        Backup? old = machine.BackUp();
+        long attachesThen = machine.Attaches;
+        world.Engine.After(TimeSpan.FromSeconds(fault.Chance), () => power.On(machine));
+        return () =>
+        {
+            // What it was attached as since is what tells the copy from the newest; nobody claims to know more of a moment in between.
+            bool hasMoved = old is not null && machine.IsUp && !evidence.IsOnlyCopy(machine) && machine.Attaches > attachesThen;
+            if (hasMoved)
+            {
+                Replaced(fault, machine, () => machine.PutBack(old!))();
+            }
+        };
     }
 
-    private void PowerOn(Machine machine)
+    /// <summary>Takes a while: until the record counts on this machine no more.</summary>
+    private Action Replaced(Fault fault, Machine machine, Action replace)
     {
-        if (!machine.IsUp)
+        power.Off(machine);
+        world.Engine.After(Handwork, () => When(() => !evidence.IsCountedOn(machine), TimeSpan.FromSeconds(20), isSo =>
         {
-            machine.PowerOn();
-            world.Network.MachineUp(machine.Node);
-            SimAgent.Start(world, machine);
+            if (isSo && !machine.IsUp)
+            {
+                replace();
+                world.Trace.Say($"{machine.Node} has another disk: {fault.Kind}");
+                world.Coverage.Count($"case:{fault.Kind}");
+            }
+
+            power.On(machine);
+        }));
+        return Nothing;
+    }
+
+    private Action MoveAway(Fault fault, Machine secondary)
+    {
+        world.Excluded.Add(secondary.Node);
+        if (secondary.IsUp)
+        {
+            power.Off(secondary);
         }
+
+        When(() => world.Arbiter.Record!.Secondary != secondary.Node, fault.Lasts, isReplaced =>
+        {
+            world.Coverage.Count(isReplaced ? "case:a third node" : "case:no third node");
+            power.On(secondary);
+            world.Engine.After(fault.Lasts, () => world.Excluded.Remove(secondary.Node));
+        });
+        return Nothing;
     }
 
     private static void Unhang(Machine machine)

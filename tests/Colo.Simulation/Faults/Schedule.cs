@@ -1,4 +1,5 @@
 using Colo.Simulation.Engine;
+using Colo.Simulation.World;
 
 namespace Colo.Simulation.Faults;
 
@@ -13,12 +14,13 @@ internal static class Schedule
     private static readonly string[] Moments =
     [
         "event:secondary checkpoint", "event:attach Full", "event:attach Recopy", "event:resync Completed", "event:began anew",
-        "serve:Replicating->Suspended", "serve:Suspended->Alone", "serve:Confirming->Waiting", "action:ReplaceRecord",
+        "event:attach Bitmap", "serve:Replicating->Suspended", "serve:Suspended->Alone", "serve:Confirming->Waiting", "action:ReplaceRecord",
         "state:secondary Running->Done", "state:secondary Running->Failover", "situation:TakingOver", "action:AttachSecondary", "action:PrepareSecondary",
     ];
 
     public static IReadOnlyList<Fault> Of(long seed, TimeSpan length)
     {
+        IReadOnlyList<string> nodes = Profile.Of(seed).Nodes;
         Dice dice = Dice.For(seed, "faults");
         int count = 2 + dice.Below(14);
         List<Fault> faults = [];
@@ -35,11 +37,17 @@ internal static class Schedule
                 1 => dice.Between(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(12)),
                 _ => dice.Between(TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30)),
             };
-            Fault fault = new(number, dice.Pick(Kinds), dice.Chance(0.5) ? "node-a" : "node-b", at, lasts, dice.Pick([0.02, 0.2, 1.0]));
+            Fault fault = new(number, dice.Pick(Kinds), dice.Pick(nodes), at, lasts, dice.Pick([0.02, 0.2, 1.0]));
             string moment = dice.Pick(Moments);
             TimeSpan shortly = dice.Chance(0.4) ? TimeSpan.Zero : dice.Between(TimeSpan.Zero, TimeSpan.FromMilliseconds(80));
             int nth = 1 + dice.Below(3);
             faults.Add(dice.Chance(0.35) ? fault with { After = moment, At = shortly, Nth = nth } : fault);
+        }
+
+        if (nodes.Count > 2)
+        {
+            // What a third node is there for.
+            faults.Add(new(count + 1, FaultKind.SecondaryReplaced, nodes[0], dice.Between(Quiet, length), dice.Between(TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(15)), 1.0));
         }
 
         return faults;

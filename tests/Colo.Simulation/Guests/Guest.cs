@@ -13,6 +13,9 @@ namespace Colo.Simulation.Guests;
 /// </summary>
 internal sealed class Guest
 {
+    /// <summary>Of NBD's client, where nothing else is said.</summary>
+    public const int MaxInFlight = 128;
+
     private const int Workers = 3;
     private const int MostSectors = 64;
 

@@ -28,6 +28,9 @@ internal class Mutant
 
     public virtual ILineageStore Wrap(ILineageStore lineage, AgentParts parts) => lineage;
 
+    /// <summary>A generation that was drawn.</summary>
+    public virtual GenerationId Draw(GenerationId drawn, AgentParts parts) => drawn;
+
     public virtual ITermStore Wrap(ITermStore terms, AgentParts parts) => terms;
 
     /// <summary>The way to the secondary, on the primary's side.</summary>

@@ -42,6 +42,20 @@ internal static class Planted
         ["zeroes-not-forwarded"] = () => new OnLink((link, _) => new Links.NoZeroes(link)),
         ["secondary-flush-skipped"] = () => new OnLink((link, _) => new Links.NoFlush(link)),
         ["checkpoint-not-sent"] = () => new OnLink((link, _) => new Links.NoCheckpoint(link)),
+        ["mark-lost"] = () => new OnLineage((store, parts) => new Lineages.MarksLost(store, parts)),
+        ["mark-late"] = () => new OnLineage((store, parts) => new Lineages.MarksLate(store, parts)),
+        ["extent-not-logged"] = () => new OnLineage((store, _) => new Lineages.NotLogged(store)),
+        ["torn-map-trusted"] = () => new OnLineage((store, parts) => new Lineages.TornMapTrusted(store, parts)),
+        ["lineage-term-unchecked"] = () => new OnLineage((store, _) => new Lineages.TermUnchecked(store)),
+        ["bit-cleared-early"] = () => new ClearsEarly(),
+        ["generation-kept"] = () => new KeepsGeneration(),
+        ["unknown-taken-for-known"] = () => new OnLink((link, parts) => new MisreadLineage(link, report =>
+            parts.Machine.Lineage is { Record: var own } && !report.Record.Current.IsNone && LineageComparison.Compare(own, report.Record).Verdict == LineageVerdict.Unrelated
+                ? report with { Record = report.Record with { Current = own.Base.IsNone ? own.Current : own.Base, History = [], Base = default, Target = default } }
+                : report)),
+        ["peers-map-ignored"] = () => new OnLink((link, _) => new MisreadLineage(link, report => report with { Dirty = null })),
+        ["peers-life-ignored"] = () => new OnLink((link, parts) => new MisreadLineage(link, report =>
+            report with { Record = report.Record with { Life = parts.Machine.Lineage!.Record.PeerLife } })),
     };
 
     private sealed class OnDisk(Func<IBlockDevice, Role, IBlockDevice> plant) : Mutant
@@ -74,6 +88,29 @@ internal static class Planted
     private sealed class OnEpochs(Func<EpochOverlays, EpochOverlays> plant) : Mutant
     {
         public override IEpochStore Wrap(IEpochStore epochs, AgentParts parts) => new WrappedEpochs(epochs, plant);
+    }
+
+    private sealed class OnLineage(Func<ILineageStore, AgentParts, ILineageStore> plant) : Mutant
+    {
+        public override ILineageStore Wrap(ILineageStore lineage, AgentParts parts) => plant(lineage, parts);
+    }
+
+    /// <summary>Needs both: what is sent, and the store of whoever sends it.</summary>
+    private sealed class ClearsEarly : Mutant
+    {
+        private readonly Dictionary<string, ILineageStore> stores = new(StringComparer.Ordinal);
+
+        public override ILineageStore Wrap(ILineageStore lineage, AgentParts parts) => stores[parts.Node] = lineage;
+
+        public override IReplicationLink Wrap(IReplicationLink link, AgentParts parts) =>
+            new Lineages.ClearsEarly(link, parts, () => stores.GetValueOrDefault(parts.Node));
+    }
+
+    /// <summary>Whoever needs a new generation gets the one that it had.</summary>
+    private sealed class KeepsGeneration : Mutant
+    {
+        public override GenerationId Draw(GenerationId drawn, AgentParts parts) =>
+            parts.Machine.Lineage?.Record.Current is { IsNone: false } current ? current : drawn;
     }
 
     private sealed class OnLink(Func<IReplicationLink, AgentParts, IReplicationLink> plant) : Mutant

@@ -46,9 +46,9 @@ internal abstract class WrappedLink(IReplicationLink inner) : WrappedDevice(inne
 
     public string? CheckpointFailure => inner.CheckpointFailure;
 
-    public ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token) => inner.ReadLineageAsync(token);
+    public virtual ValueTask<LineageReport?> ReadLineageAsync(CancellationToken token) => inner.ReadLineageAsync(token);
 
-    public ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token) => inner.AnnounceAsync(announcement, token);
+    public virtual ValueTask AnnounceAsync(LineageAnnouncement announcement, CancellationToken token) => inner.AnnounceAsync(announcement, token);
 
     public virtual ValueTask<BlockStatus> CheckpointAsync(long epoch) => inner.CheckpointAsync(epoch);
 }
@@ -97,4 +97,22 @@ internal sealed class WrappedRecords(IVolumeRecordStore inner, Func<AgentApi.Vol
         inner.TryReplaceAsync(expected, next, token);
 
     public Task DeleteAsync(CancellationToken token) => inner.DeleteAsync(token);
+}
+
+/// <summary>A store that passes everything on.</summary>
+internal abstract class WrappedLineage(ILineageStore inner) : ILineageStore
+{
+    public virtual ValueTask<LineageRecord> ReadAsync() => inner.ReadAsync();
+
+    public virtual ValueTask WriteAsync(LineageRecord record) => inner.WriteAsync(record);
+
+    public virtual ValueTask<IReadOnlyList<int>> ReadActivityAsync() => inner.ReadActivityAsync();
+
+    public virtual ValueTask WriteActivityAsync(IReadOnlyList<int> extents) => inner.WriteActivityAsync(extents);
+
+    public virtual ValueTask ReadMapAsync(Memory<byte> destination) => inner.ReadMapAsync(destination);
+
+    public virtual void WriteMap(long offsetBytes, ReadOnlySpan<byte> source) => inner.WriteMap(offsetBytes, source);
+
+    public virtual ValueTask SyncMapAsync() => inner.SyncMapAsync();
 }

@@ -1,3 +1,4 @@
+using Colo.Replication;
 using Colo.Simulation.Engine;
 
 namespace Colo.Simulation.World;
@@ -14,6 +15,9 @@ internal sealed class Medium
     /// <summary>Differ from the durable content and are not given up by a failed fsync.</summary>
     private readonly bool[] dirty;
 
+    /// <summary>Latent errors: a read answers EIO until they are written to.</summary>
+    private readonly HashSet<int> unreadable = [];
+
     public Medium(long lengthBytes)
     {
         durable = new byte[lengthBytes];
@@ -26,13 +30,41 @@ internal sealed class Medium
         durable = (byte[])other.durable.Clone();
         cache = (byte[])other.durable.Clone();
         dirty = new bool[other.dirty.Length];
+        Generations = [.. other.Generations];
     }
+
+    /// <summary>What this content descends from, as the world saw it; no replica is asked.</summary>
+    public HashSet<GenerationId> Generations { get; } = [];
 
     public long LengthBytes => cache.Length;
 
     public int Sectors => dirty.Length;
 
     public ReadOnlySpan<byte> Content => cache;
+
+    /// <summary>What a read returns now.</summary>
+    public ReadOnlySpan<byte> Sector(int sector) => Sector(cache, sector);
+
+    /// <summary>What a power loss would surely leave.</summary>
+    public ReadOnlySpan<byte> StableSector(int sector) => Sector(durable, sector);
+
+    public void Spoil(int sector) => unreadable.Add(sector);
+
+    /// <summary>The drive reads them after all.</summary>
+    public void Recover() => unreadable.Clear();
+
+    public bool IsReadable(long offsetBytes, int length)
+    {
+        for (int sector = (int)(offsetBytes / SectorBytes); unreadable.Count > 0 && sector <= (offsetBytes + length - 1) / SectorBytes; sector++)
+        {
+            if (unreadable.Contains(sector))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     public void Read(long offsetBytes, Span<byte> destination) => cache.AsSpan((int)offsetBytes, destination.Length).CopyTo(destination);
 
@@ -43,6 +75,7 @@ internal sealed class Medium
         for (int sector = (int)(offsetBytes / SectorBytes); sector <= last; sector++)
         {
             dirty[sector] = true;
+            unreadable.Remove(sector);
         }
     }
 
@@ -95,12 +128,6 @@ internal sealed class Medium
 
         Array.Clear(dirty);
         return lost;
-    }
-
-    public void Flip(long offsetBytes)
-    {
-        durable[offsetBytes] ^= 0x10;
-        cache[offsetBytes] ^= 0x10;
     }
 
     /// <summary>What a backup of the powered-off machine would hold.</summary>

@@ -18,12 +18,16 @@ internal sealed class DiskFaults
 
     public bool Hangs { get; set; }
 
+    /// <summary>A flush has failed, and whoever has the disk open will hear so until it is opened anew.</summary>
+    public bool HasFailedFlush { get; set; }
+
     /// <summary>What waits for a hung disk to go on.</summary>
     public List<Action> Hung { get; } = [];
 
     public void Clear()
     {
         (ReadFails, WriteFails, FlushFails, IsFull, Slowness, Hangs) = (0, 0, 0, 0, TimeSpan.Zero, false);
+        HasFailedFlush = false;
     }
 }
 
@@ -36,6 +40,7 @@ internal sealed class SimDisk : IBlockDevice
     private readonly DiskFaults faults;
     private readonly Dice dice;
     private readonly List<(long Offset, byte[] Content)> underWay = [];
+    private bool hasFailedFlush;
 
     public SimDisk(SimProcess process, Medium medium, DiskFaults faults, Dice dice)
     {
@@ -52,7 +57,7 @@ internal sealed class SimDisk : IBlockDevice
         BlockStatus refused = this.CheckRead(offsetBytes, destination.Length);
         return refused != BlockStatus.Ok ? new(refused) : DoAsync(() =>
         {
-            if (dice.Chance(faults.ReadFails))
+            if (dice.Chance(faults.ReadFails) || !medium.IsReadable(offsetBytes, destination.Length))
             {
                 return BlockStatus.IoError;
             }
@@ -121,9 +126,16 @@ internal sealed class SimDisk : IBlockDevice
 
     private BlockStatus Flush(int[] sectors)
     {
+        // As RawFile: a failure is never forgotten, because the system tells it once and drops the pages.
+        if (hasFailedFlush)
+        {
+            return BlockStatus.IoError;
+        }
+
         if (dice.Chance(faults.FlushFails))
         {
             medium.GiveUp(sectors);
+            hasFailedFlush = faults.HasFailedFlush = true;
             return BlockStatus.IoError;
         }
 

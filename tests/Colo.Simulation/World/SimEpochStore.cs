@@ -1,4 +1,5 @@
 using Colo.Blocks;
+using Colo.Linux;
 using Colo.Replication;
 using Colo.Simulation.Engine;
 
@@ -22,6 +23,9 @@ internal sealed class BufferMemory
     /// <summary>A tmpfs that is full.</summary>
     public bool IsFull { get; set; }
 
+    /// <summary>The checksum of the record is wrong.</summary>
+    public bool IsRotten { get; set; }
+
     public void LosePower() => Pairs.Clear();
 }
 
@@ -29,7 +33,8 @@ internal sealed class BufferMemory
 internal sealed class SimEpochStore(SimProcess process, BufferMemory memory, long boot, long lengthBytes, Dice dice) : IEpochStore
 {
     public EpochRecord Read() =>
-        memory.RecordBoot == boot || memory.Record.Phase == EpochPhase.Done ? memory.Record : EpochRecord.None;
+        memory.IsRotten ? throw new StateFileException(StateFileError.Torn, "epoch", "its checksum is wrong")
+        : memory.RecordBoot == boot || memory.Record.Phase == EpochPhase.Done ? memory.Record : EpochRecord.None;
 
     public ValueTask<EpochRecord> ReadAsync() => new(Read());
 
@@ -76,7 +81,7 @@ internal sealed class SimEpochStore(SimProcess process, BufferMemory memory, lon
 
     public void Clear()
     {
-        memory.Record = EpochRecord.None;
+        (memory.Record, memory.IsRotten) = (EpochRecord.None, false);
         memory.Pairs.Clear();
     }
 

@@ -1,51 +1,35 @@
+using Colo.Linux;
 using Colo.Replication;
+using Colo.Simulation.Agents;
 using Colo.Simulation.Engine;
 
 namespace Colo.Simulation.World;
 
-/// <summary>What a machine's disk holds of its replica's lineage: a record and an activity log that are written whole, and a map whose unsynced
-/// sectors a power loss may take.</summary>
-internal sealed class LineageFiles(long diskBytes)
+/// <summary>As the agent's LineageStore, on <see cref="LineageFiles"/>. Fails as the disk beside it does. What it is given to write is looked
+/// at by the checks.</summary>
+internal sealed class SimLineageStore(AgentParts parts, LineageFiles files) : ILineageStore
 {
-    private const int SectorBytes = 512;
+    private readonly Dice dice = parts.World.DiskDice(parts.Machine);
 
-    private readonly byte[] durable = new byte[(int)(((diskBytes / 4096 / 8) + SectorBytes + 4095) / 4096 * 4096)];
-
-    public byte[] Map { get; } = new byte[(int)(((diskBytes / 4096 / 8) + SectorBytes + 4095) / 4096 * 4096)];
-
-    public LineageRecord Record { get; set; } = LineageRecord.Empty;
-
-    public IReadOnlyList<int> Activity { get; set; } = [];
-
-    public void Sync() => Map.CopyTo(durable, 0);
-
-    public void LosePower(Dice dice)
+    public ValueTask<LineageRecord> ReadAsync()
     {
-        for (int at = 0; at < Map.Length; at += SectorBytes)
-        {
-            if (dice.Chance(0.5))
-            {
-                durable.AsSpan(at, SectorBytes).CopyTo(Map.AsSpan(at));
-            }
-        }
-
-        Sync();
+        RequireWhole(files.IsRecordRotten, "lineage.state");
+        return new(files.Record);
     }
-}
-
-/// <summary>As the agent's LineageStore, on <see cref="LineageFiles"/>. Fails as the disk beside it does.</summary>
-internal sealed class SimLineageStore(SimProcess process, LineageFiles files, DiskFaults faults, Dice dice) : ILineageStore
-{
-    public ValueTask<LineageRecord> ReadAsync() => new(files.Record);
 
     public ValueTask WriteAsync(LineageRecord record)
     {
         RequireOrder();
+        parts.World.Clearing.Writes(parts.Machine, files, record);
         files.Record = record;
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask<IReadOnlyList<int>> ReadActivityAsync() => new(files.Activity);
+    public ValueTask<IReadOnlyList<int>> ReadActivityAsync()
+    {
+        RequireWhole(files.IsActivityRotten, "lineage.map");
+        return new(files.Activity);
+    }
 
     public ValueTask WriteActivityAsync(IReadOnlyList<int> extents)
     {
@@ -56,31 +40,41 @@ internal sealed class SimLineageStore(SimProcess process, LineageFiles files, Di
 
     public ValueTask ReadMapAsync(Memory<byte> destination)
     {
-        files.Map.AsMemory(0, destination.Length).CopyTo(destination);
+        files.Read(destination.Span);
         return ValueTask.CompletedTask;
     }
 
     public void WriteMap(long offsetBytes, ReadOnlySpan<byte> source)
     {
         RequireOrder();
-        source.CopyTo(files.Map.AsSpan((int)offsetBytes));
+        parts.World.Clearing.Writes(parts.Machine, files, offsetBytes, source);
+        files.Write(offsetBytes, source);
     }
 
     public async ValueTask SyncMapAsync()
     {
-        await process.Time.DelayAsync(TimeSpan.FromMicroseconds(100 + dice.Below(600)) + faults.Slowness);
+        (long Number, byte[] Map) begun = files.BeginSync();
+        await parts.Process.Time.DelayAsync(TimeSpan.FromMicroseconds(100 + dice.Below(600)) + parts.Machine.Disk.Slowness);
         RequireOrder();
-        files.Sync();
+        files.EndSync(begun);
+    }
+
+    private static void RequireWhole(bool isRotten, string file)
+    {
+        if (isRotten)
+        {
+            throw new StateFileException(StateFileError.Torn, file, "its checksum is wrong");
+        }
     }
 
     private void RequireOrder()
     {
-        if (process.IsDead)
+        if (parts.Process.IsDead)
         {
             throw new ProcessKilledException();
         }
 
-        if (dice.Chance(faults.FlushFails * 0.5) || dice.Chance(faults.IsFull * 0.1))
+        if (dice.Chance(parts.Machine.Disk.FlushFails * 0.5) || dice.Chance(parts.Machine.Disk.IsFull * 0.1))
         {
             throw new IOException("the lineage cannot be written");
         }

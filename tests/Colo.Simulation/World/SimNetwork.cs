@@ -1,3 +1,4 @@
+using Colo.Simulation.Checks;
 using Colo.Simulation.Engine;
 
 namespace Colo.Simulation.World;
@@ -6,7 +7,7 @@ namespace Colo.Simulation.World;
 /// The wires between machines, each direction for itself: delays, cuts, and what TCP makes of them. Bytes that a cut holds up are sent again
 /// when it is healed, so that an old primary's last packets may arrive long after its term has ended.
 /// </summary>
-internal sealed class SimNetwork(Engine.Engine engine, Dice dice, Trace trace)
+internal sealed class SimNetwork(Engine.Engine engine, Dice dice, Trace trace, Func<string, string, Wire> watch)
 {
     public static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(3);
 
@@ -94,6 +95,8 @@ internal sealed class SimNetwork(Engine.Engine engine, Dice dice, Trace trace)
                 SimStream mine = new(this, from, node, to, $"{node}>{to}:{port}#{number}");
                 SimStream theirs = new(this, listener.Owner, to, node, $"{to}:{port}#{number}");
                 SimStream.Join(mine, theirs);
+                mine.Watched = theirs.Watched = watch(port, mine.Name);
+                mine.IsClient = true;
                 streams.Add(mine);
                 streams.Add(theirs);
                 listener.Owner.Do(() => listener.Accept(theirs));

@@ -1,4 +1,5 @@
 using Colo.Nbd.Transmission;
+using Colo.Simulation.Checks;
 using Colo.Simulation.Engine;
 
 namespace Colo.Simulation.World;
@@ -26,6 +27,11 @@ internal sealed class SimStream(SimNetwork network, SimProcess owner, string nod
     public string PeerNode => peerNode;
 
     public string Name => name;
+
+    /// <summary>Hears what both ends say.</summary>
+    public Wire? Watched { get; set; }
+
+    public bool IsClient { get; set; }
 
     public override bool CanRead => true;
 
@@ -110,6 +116,7 @@ internal sealed class SimStream(SimNetwork network, SimProcess owner, string nod
             throw new IOException($"{name}: broken pipe");
         }
 
+        Watched?.Says(IsClient, buffer);
         byte[] bytes = buffer.ToArray();
         if (heldUp.Count > 0 || network.IsCut(node, peerNode))
         {

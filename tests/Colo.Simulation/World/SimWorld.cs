@@ -32,12 +32,14 @@ internal sealed class SimWorld : IDisposable
         Profile = Profile.Of(seed);
         Engine = new(() => isOver);
         Trace = new(Engine, keep: 400, live);
-        Network = new(Engine, NewDice("network"), Trace);
+        Network = new(Engine, NewDice("network"), Trace, (port, name) => new Wire(name, port == SimAgent.ReplicationPort ? Profile.LinkRequests : Guest.MaxInFlight, Violated));
         Registers = new((int)(Profile.DiskBytes / Medium.SectorBytes));
         Arbiter = new(NewDice("arbiter"), new RecordRules(Violated, Filled), Trace);
         Checkpoints = new(this, Registers);
+        (Alone, Clearing, Ancestry) = (new(this), new(this), new(this));
+        (CallDice, RepeatsCalls) = (NewDice("calls"), Profile.RepeatsCalls);
         Lives = new(this, Registers, Checkpoints);
-        Machines = [new("node-a"), new("node-b")];
+        Machines = [.. Profile.Nodes.Select(n => new Machine(n))];
         Guests = [.. Machines.Select(m => new Guest(this, m))];
         Volume = new ReplicatedVolume
         {
@@ -79,6 +81,36 @@ internal sealed class SimWorld : IDisposable
     public CheckpointChecks Checkpoints { get; }
 
     public Lives Lives { get; }
+
+    public AloneChecks Alone { get; }
+
+    public ClearingChecks Clearing { get; }
+
+    public AncestryChecks Ancestry { get; }
+
+    /// <summary>How often a call is delivered a second time.</summary>
+    public double RepeatsCalls { get; set; }
+
+    public Dice CallDice { get; }
+
+    /// <summary>Nodes that shall hold no replica.</summary>
+    public HashSet<string> Excluded { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>What the operator knows of the nodes; null: of nothing but their names.</summary>
+    public IReadOnlyList<NodeFacts>? Candidates => !Profile.HasThirdNode ? null :
+    [
+        .. Machines.Select(m => new NodeFacts(m.Node)
+        {
+            AgentAnswers = m.IsRunning && !m.Process!.IsPaused,
+            Excluded = Excluded.Contains(m.Node),
+            Pools = new Dictionary<string, PoolFacts> { ["default"] = new(1L << 40) },
+        }),
+    ];
+
+    /// <summary>The other one of the recorded two; any other one, before there is a record.</summary>
+    public Machine PeerOf(Machine machine) =>
+        Machines.FirstOrDefault(m => m != machine && (m.Node == Arbiter.Record?.Primary || m.Node == Arbiter.Record?.Secondary))
+        ?? Machines.First(m => m != machine);
 
     public IReadOnlyList<Machine> Machines { get; }
 
@@ -204,5 +236,21 @@ internal sealed class SimWorld : IDisposable
     public void Dispose() => Trace.Dispose();
 
     /// <summary>A copy is whole: what its disk had lost before has been written again.</summary>
-    private void Filled(AgentApi.VolumeRecord record) => Machine(record.Secondary).HasLostWrites = false;
+    private void Filled(AgentApi.VolumeRecord record)
+    {
+        (Machine primary, Machine secondary) = (Machine(record.Primary), Machine(record.Secondary));
+        secondary.HasLostWrites = false;
+        if (!EqualCopies.AreComparable(this, primary, secondary) || primary.State!.Spec.Term != record.Term)
+        {
+            return;
+        }
+
+        AncestryChecks.Equal(primary, secondary);
+        Coverage.Count("check:9 equal when recorded");
+        foreach (int sector in EqualCopies.Differing(this, primary, secondary, 0, primary.Medium!.Sectors, stable: false, Registers.Now))
+        {
+            Violated(new("9 the replicas are equal", $"sector {sector} of {secondary.Node} is not that of {primary.Node}, and the record says InSync"));
+            return;
+        }
+    }
 }
