@@ -100,6 +100,21 @@ public class ReplicationTests(PairFixture fixture) : IClassFixture<PairFixture>
     }
 
     [Fact]
+    public async Task A_promotion_that_is_told_again_leaves_the_pair_as_it_is()
+    {
+        string uid = await Pair.CreateAsync("again");
+        await FailOverAsync(uid, RecoveryPoint.LatestWrite);
+        await A.Client.PrepareAsync(Request(uid, 2, Role.Secondary));
+        await A.Client.StartAsync(new StartRequest { Volume = Ref(uid, 2) });
+        await B.Client.AttachSecondaryAsync(new AttachSecondaryRequest { Volume = Ref(uid, 2), Peer = Pair.PeerA, Wait = true });
+        VolumeStatus again = await B.Client.StopAsync(
+            new StopRequest { Volume = Ref(uid, 2), Failover = true, RecoveryPoint = RecoveryPoint.LatestWrite });
+        again.State.ShouldBe(ReplicaState.Running);
+        again.Connected.ShouldBeTrue();
+        Pair.Record(uid).SecondaryState.ShouldBe(SecondaryState.InSync);
+    }
+
+    [Fact]
     public async Task A_replication_connection_of_a_lower_term_is_refused_with_a_sentence()
     {
         string uid = await Pair.CreateAsync("connection");

@@ -298,6 +298,29 @@ public sealed class LineageTests
     }
 
     [Fact]
+    public async Task A_secondary_that_was_put_back_to_before_it_was_attached_last_is_refused_though_its_generation_is_the_same()
+    {
+        await using LineagePair pair = await LineagePair.RunningAsync();
+        MemoryLineageStore old = pair.B.Store.AfterPowerLoss();
+        byte[] disk = [.. pair.B.Disk.Content];
+        await pair.KillAsync(pair.A);
+        await pair.OpenPrimaryAsync(pair.A);
+        await pair.AttachAsync(pair.A, pair.B, ResyncMode.Rejoin);
+        await pair.A.Primary.WriteAsync(8 << 20, 4096, 0x55);
+        pair.LoseLink();
+        await pair.AloneAsync(pair.A);
+        await pair.KillAsync(pair.B);
+        pair.B.Store = old;
+        disk.CopyTo(pair.B.Disk.Content);
+        await pair.OpenSecondaryAsync(pair.B);
+        ReplicationException refused = await Should.ThrowAsync<ReplicationException>(() => pair.AttachAsync(pair.A, pair.B, ResyncMode.Auto));
+        refused.Fault.ShouldBe(ReplicationFault.Unrelated);
+        refused.Message.ShouldContain("old copy was put back");
+        await pair.SyncAsync(pair.A, pair.B, ResyncMode.Full);
+        pair.ShouldBeEqual();
+    }
+
+    [Fact]
     public async Task A_write_of_a_primary_that_announces_nothing_makes_the_secondary_forget_its_generation()
     {
         await using LineagePair pair = await LineagePair.RunningAsync();

@@ -170,6 +170,9 @@ public sealed class PrimaryService
         }
     });
 
+    /// <summary>Commits what could not be committed; a promotion that is done stays so.</summary>
+    public Task RepeatPromotionAsync() => Calling(async () => await below.RetryAsync(memory, log));
+
     public Task DetachAsync(CancellationToken token) => Calling(async () => await replica.DetachSecondaryAsync(term, token));
 
     public void PromotedIn(TimeSpan duration) => promotedIn = duration;

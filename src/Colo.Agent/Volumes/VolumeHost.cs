@@ -102,6 +102,12 @@ public sealed class VolumeHost
                 await target.StopAsync();
                 memory.Update(known => known with { Stopped = true });
             }
+            else if (failover && recoveryPoint != RecoveryPoint.Unspecified)
+            {
+                // The promotion that made it primary, by somebody who had no answer, or late: no word about the secondary that it has since.
+                Admit(term);
+                await Primary().RepeatPromotionAsync();
+            }
             else
             {
                 Admit(term);

@@ -179,7 +179,7 @@ public sealed class ReplicaLineage
         if (plan == AttachPlan.Rejoin)
         {
             await WriteAsync(next);
-            return new LineageAnnouncement(new(next.Term), next.Current, next.Current, IsEqual: true, node, next.Writes);
+            return new LineageAnnouncement(new(next.Term), next.Current, next.Current, IsEqual: true, node, record.Writes);
         }
 
         GenerationId from = record.Base;
@@ -214,6 +214,10 @@ public sealed class ReplicaLineage
         await WriteAsync(next with { Suspects = [] });
         return new LineageAnnouncement(new(next.Term), from, next.Current, plan == AttachPlan.Equal, node, record.Writes);
     });
+
+    /// <summary>The secondary has taken the announcement, and has noted it: a copy of it that has not is an older one. Before the first byte,
+    /// and before any bit is cleared.</summary>
+    internal ValueTask AnnouncedToPeerAsync() => ChangeAsync(() => WriteAsync(record with { PeerWrites = record.PeerWrites + 1 }));
 
     /// <summary>Names the attachment that begins; only it may clear bits, and only until the primary goes alone.</summary>
     internal long CurrentAttachment => map.Attachment;

@@ -36,6 +36,7 @@ internal sealed class SecondaryAttach(
         if (announcement is not null && decision.Peer is not null)
         {
             await link.AnnounceAsync(announcement, token);
+            await NoteAsync(lineage!.AnnouncedToPeerAsync());
         }
 
         Attachment added = new(link, decision, quorum.Local.LengthBytes, lineage);
@@ -106,9 +107,24 @@ internal sealed class SecondaryAttach(
         }
         catch (IOException e)
         {
-            throw new ReplicationException(ReplicationFault.Failed, $"the lineage cannot be stored: {e.Message}", inner: e);
+            throw NotStored(e);
         }
     }
+
+    private static async Task NoteAsync(ValueTask noted)
+    {
+        try
+        {
+            await noted;
+        }
+        catch (IOException e)
+        {
+            throw NotStored(e);
+        }
+    }
+
+    private static ReplicationException NotStored(IOException e) =>
+        new(ReplicationFault.Failed, $"the lineage cannot be stored: {e.Message}", inner: e);
 
     /// <summary>No write may be under way to the local disk alone when the first one is forwarded: the copier would miss it.</summary>
     private async Task SwitchToReplicatingAsync(Attachment added, CancellationToken token)

@@ -123,6 +123,8 @@ internal sealed class SimPrimary
         }
     });
 
+    public Task RepeatPromotionAsync() => SimMapping.Calling(async () => await below.RetryAsync(memory));
+
     public Task DetachAsync(CancellationToken token) => SimMapping.Calling(async () => await replica.DetachSecondaryAsync(term, token));
 
     public void Fill(VolumeStatus status)

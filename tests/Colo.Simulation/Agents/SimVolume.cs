@@ -78,6 +78,11 @@ internal sealed class SimVolume
                 await target.StopAsync();
                 memory.Update(known => known with { Stopped = true });
             }
+            else if (request.Failover && request.RecoveryPoint != RecoveryPoint.Unspecified)
+            {
+                Admit(term);
+                await Primary().RepeatPromotionAsync();
+            }
             else
             {
                 Admit(term);
