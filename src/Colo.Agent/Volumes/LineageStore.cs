@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Colo.Blocks;
 using Colo.Linux;
 using Colo.Replication;
 
