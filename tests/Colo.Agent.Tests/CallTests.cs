@@ -183,6 +183,20 @@ public class CallTests(PairFixture fixture) : IClassFixture<PairFixture>
     }
 
     [Fact]
+    public async Task What_must_exist_may_have_been_released_by_a_switchover_that_was_given_up()
+    {
+        Pair.CreateRecord("given-up");
+        PrepareRequest existing = Request("given-up", 1, Role.Primary);
+        existing.Create = CreatePolicy.MustExist;
+        (await RefusedAsync(A.Client.PrepareAsync(existing))).StatusCode.ShouldBe(StatusCode.NotFound);
+        await A.Client.PrepareAsync(Request("given-up", 1, Role.Primary));
+        await Guest.WriteAsync(A.GuestUri("given-up"), 0x5b, "0", "64k");
+        await A.Client.ReleaseAsync(new ReleaseRequest { Volume = Ref("given-up", 1) });
+        (await A.Client.PrepareAsync(existing)).Created.ShouldBeFalse();
+        await Guest.ExpectAsync(A.GuestUri("given-up"), 0x5b, "0", "64k");
+    }
+
+    [Fact]
     public async Task Delete_leaves_no_file()
     {
         string uid = await Pair.CreateAsync("delete");

@@ -31,27 +31,34 @@ public class FailedFlushTests
     }
 
     [Fact]
-    public async Task A_copy_whose_disk_failed_a_flush_while_it_was_being_filled_begins_anew_by_itself()
+    public async Task A_copy_whose_disk_failed_a_flush_while_it_was_being_filled_lets_go_of_its_files_and_is_filled_once_the_disk_is_well()
     {
         await using AgentPair pair = await StartOnFaultyDisksAsync();
-        string uid = await pair.CreateAsync("filled");
-        await pair.B.KillAsync();
-        await Guest.WriteAsync(pair.A.GuestUri(uid), 0x21, "0", "8M");
-        await pair.B.StartAsync();
-        await Eventually.TrueAsync(async () => (await pair.B.StatusAsync(uid)).State == ReplicaState.Prepared, "b has found that it misses writes");
-        await pair.B.Client.StartAsync(new StartRequest { Volume = Ref(uid, 1) });
+        const string uid = "filled";
+        PrepareRequest slow = Request(uid, 1, Role.Primary);
+        slow.Resync = new Resync { MaxBytesPerSecond = 1 << 20 };
+        pair.CreateRecord(uid);
+        await pair.B.Client.PrepareAsync(Request(uid, 1, Role.Secondary));
+        await pair.A.Client.PrepareAsync(slow);
+        await Guest.WriteAsync(pair.A.GuestUri(uid), 0x21, "0", "4M");
+        await StartAndAttachAsync(pair, uid, wait: false);
+        await Eventually.TrueAsync(async () => (await pair.A.StatusAsync(uid)).Resync is { DoneBytes: > 0 }, "b is being filled");
         Func<Task> heal = await pair.DiskOfB!.FailFlushesAsync();
-        await Should.ThrowAsync<Grpc.Core.RpcException>(async () => await AttachAsync(pair, uid));
-        await heal();
         await Eventually.TrueAsync(
-            async () => (await pair.B.StatusAsync(uid)).State is ReplicaState.Prepared, "b has opened its files anew");
-        await pair.B.Client.StartAsync(new StartRequest { Volume = Ref(uid, 1) });
-        await AttachAsync(pair, uid);
+            async () => (await pair.B.StatusAsync(uid)).State == ReplicaState.Faulted, "b has let go of its files, and cannot note it yet");
+        await heal();
+
+        // As the control plane does for a faulted copy.
+        await pair.B.Client.PrepareAsync(Request(uid, 1, Role.Secondary));
+        await StartAndAttachAsync(pair, uid, wait: true);
         pair.Record(uid).SecondaryState.ShouldBe(SecondaryState.InSync);
         await Guest.WriteAsync(pair.A.GuestUri(uid), 0x23, "1M", "1M");
         await Guest.ExpectEqualAsync(pair.A.DiskPath(uid), pair.B.DiskPath(uid));
     }
 
-    private static async Task AttachAsync(AgentPair pair, string uid) => await pair.A.Client.AttachSecondaryAsync(
-        new AttachSecondaryRequest { Volume = Ref(uid, 1), Peer = pair.PeerB, Wait = true });
+    private static async Task StartAndAttachAsync(AgentPair pair, string uid, bool wait)
+    {
+        await pair.B.Client.StartAsync(new StartRequest { Volume = Ref(uid, 1) });
+        await pair.A.Client.AttachSecondaryAsync(new AttachSecondaryRequest { Volume = Ref(uid, 1), Peer = pair.PeerB, Wait = wait });
+    }
 }

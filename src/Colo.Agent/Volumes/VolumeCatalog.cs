@@ -62,11 +62,7 @@ public sealed class VolumeCatalog(
     {
         if (!hosts.TryGetValue(spec.Uid, out VolumeHost? host))
         {
-            if (policy == CreatePolicy.MustExist)
-            {
-                throw NotFound(spec.Uid);
-            }
-
+            // Also where it must exist: one that was released lies in its pool, and only its host can tell.
             if (hosts.Count >= options.Limits.MaxVolumes)
             {
                 throw new VolumeFaultException(
