@@ -165,10 +165,17 @@ internal sealed class Guest
         WriteEntry entry = registers.BeginWrite(first, count, value, term, visible: !isLate);
         world.Trace.Say($"{process.Name} writes {value} at {first}+{count}");
         long offset = (long)first * Medium.SectorBytes;
+        RequestFlags flags = !zeroes && dice.Chance(0.05) ? RequestFlags.ForceUnitAccess : RequestFlags.None;
         BlockStatus status = zeroes
             ? await device.WriteZeroesAsync(new(offset, content.Length), dice.Chance(0.5) ? RequestFlags.MayUnmap : RequestFlags.None)
-            : await device.WriteAsync(offset, content, dice.Chance(0.05) ? RequestFlags.ForceUnitAccess : RequestFlags.None);
+            : await device.WriteAsync(offset, content, flags);
         registers.EndWrite(entry, status == BlockStatus.Ok);
+        if (flags != RequestFlags.None && status != BlockStatus.Ok && term == world.Lives.Term)
+        {
+            // What forces one write out takes the others along, and with a failure all of them are in doubt.
+            registers.FlushFailed();
+        }
+
         world.Trace.Say($"{process.Name} write {value} at {first}+{count}: {status}");
         Writes++;
         world.Coverage.Count($"guest:write {status}");
