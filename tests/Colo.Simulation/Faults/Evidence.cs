@@ -37,7 +37,7 @@ internal sealed class Evidence(SimWorld world)
         }
     }
 
-    public bool CanRot(FaultKind kind, Machine machine) => machine.State is not null && (kind == FaultKind.MapRots || !IsOnlyCopy(machine)) && kind switch
+    public bool CanRot(FaultKind kind, Machine machine) => machine.State is not null && !IsOnlyCopy(machine) && kind switch
     {
         FaultKind.StateRots => true,
         FaultKind.BuffersRot => machine.Buffers.Record != EpochRecord.None,

@@ -279,7 +279,10 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
                 return SetBack(fault, machine);
             case FaultKind.DiskRestored or FaultKind.DiskForeign when machine.IsUp && !evidence.IsOnlyCopy(machine) && machine.State is not null && machine.Medium is not null:
                 return Replaced(fault, machine, fault.Kind == FaultKind.DiskRestored ? () => evidence.Restore(machine) : () => evidence.BecomeForeign(machine));
-            case FaultKind.StateRots or FaultKind.LineageRots or FaultKind.ActivityRots or FaultKind.MapRots or FaultKind.BuffersRot when machine.IsRunning:
+            case FaultKind.MapRots when world.Arbiter.Record is { SecondaryState: AgentApi.SecondaryState.InSync } pair
+                && world.Machine(pair.Primary).IsRunning && world.Machine(pair.Secondary).IsUp:
+                return RotMapInUse(world.Machine(pair.Primary), world.Machine(pair.Secondary));
+            case FaultKind.StateRots or FaultKind.LineageRots or FaultKind.ActivityRots or FaultKind.BuffersRot when machine.IsRunning:
                 if (!evidence.CanRot(fault.Kind, machine))
                 {
                     return null;
@@ -388,6 +391,23 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
             world.Engine.After(fault.Lasts, () => power.On(primary));
         });
         return Nothing;
+    }
+
+    /// <summary>Only what a primary alone has marked depends on its map: so the other copy is away, until the map has rotted.</summary>
+    private Action RotMapInUse(Machine primary, Machine secondary)
+    {
+        power.Off(secondary);
+        return () =>
+        {
+            if (primary.IsRunning && primary.Lineage is not null)
+            {
+                power.Kill(primary);
+                evidence.Rot(FaultKind.MapRots, primary, dice);
+                power.StartAgent(primary);
+            }
+
+            power.On(secondary);
+        };
     }
 
     /// <summary>Off and on, and a backup in between; later off again, and the backup is put back before it is on.</summary>
