@@ -1,3 +1,4 @@
+using Colo.Agent.Volumes;
 using Colo.AgentApi;
 using Colo.Testing;
 
@@ -35,7 +36,8 @@ public sealed class PlantedFaultsTests(PlantedFaultsTests.Recording recording) :
         using TempDirectory directory = new(onTmpfs: true);
         RecordedRun run = await PowerCutTests.RecordOutageAsync(directory.Path, seed: 1);
         run.Files.ForgetSyncs(
-            (path, change) => path.EndsWith("lineage.map", StringComparison.Ordinal) && run.TimeOf(change.Begin) >= run.Started, _ => false);
+            (path, change) => path.EndsWith("lineage.map", StringComparison.Ordinal) && change.Offset >= LineageMapFile.MapAt && run.TimeOf(change.Begin) >= run.Started,
+            _ => false);
         using Machine machine = new(run);
         (await new PowerCutJudge(run, machine).PairFaultAsync(new("a", run.Log.StepTimes.Count - 1, CutKind.NothingMore, Seed: 1), ResyncMode.Unspecified))
             .ShouldNotBeNull().ShouldContain("mismatch");

@@ -27,7 +27,8 @@ internal sealed class LineageMapFile : IAsyncDisposable
     private const int SlotHeaderBytes = 24;
     private const int SlotChecksumAt = 20;
     private const int HeaderChecksumAt = 24;
-    private const int MapAt = FirstSlotAt + (2 * SlotBytes);
+    /// <summary>Where the sectors of the map begin.</summary>
+    internal const int MapAt = FirstSlotAt + (2 * SlotBytes);
     private const int UnitBytes = MapSector.BitBytes;
     private const int SectorBytes = MapSector.Bytes;
     private const int SectorsARead = 256;
