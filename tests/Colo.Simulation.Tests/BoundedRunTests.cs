@@ -8,7 +8,7 @@ namespace Colo.Simulation.Tests;
 public sealed partial class BoundedRunTests(ITestOutputHelper output)
 {
     /// <summary>Enough for every fault and every transition of <see cref="MustBeExercised"/>.</summary>
-    private const int Seeds = 100;
+    private const int Seeds = 149;
 
     /// <summary>Names of the coverage table, as the simulator counts them. What is not counted was never tested.</summary>
     private static readonly string[] MustBeExercised =
