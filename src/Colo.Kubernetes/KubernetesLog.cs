@@ -53,6 +53,9 @@ internal static partial class KubernetesLog
     [LoggerMessage(5206, LogLevel.Warning, "lease {Lease}: the work of the former leader ended with: {Reason}")]
     public static partial void WorkEndedBadly(this ILogger log, ObjectKey lease, string reason);
 
+    [LoggerMessage(5207, LogLevel.Information, "lease {Lease}: {Holder} is gone; taken after {Silent:F1} s of its {Duration:F0} s")]
+    public static partial void HolderGone(this ILogger log, ObjectKey lease, string holder, double silent, double duration);
+
     [LoggerMessage(5300, LogLevel.Warning, "Event {Reason} on {About} is not sent: {Error}")]
     public static partial void EventNotSent(this ILogger log, string reason, ObjectKey about, string error);
 

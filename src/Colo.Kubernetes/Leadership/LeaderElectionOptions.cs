@@ -3,6 +3,9 @@ namespace Colo.Kubernetes;
 /// <summary>The Lease that candidates contend for, and the times of it: retry &lt; renew deadline &lt; lease duration.</summary>
 public sealed record LeaderElectionOptions
 {
+    /// <summary>A candidate looks at the Lease after each <see cref="RetryPeriod"/> times 1 to this, so that candidates do not look together.</summary>
+    public const double Jitter = 1.2;
+
     public required string Namespace { get; init; }
 
     /// <summary>Name of the Lease.</summary>

@@ -95,7 +95,7 @@ public sealed class LeaderElectionService
         while (!await candidate.TryAcquireAsync(token))
         {
             TimeSpan pause = candidate.IsHolderGone ? options.RetryPeriod / HasteWhereHolderIsGone : options.RetryPeriod;
-            await Task.Delay(pause * (1 + (0.2 * Random.Shared.NextDouble())), time, token);
+            await Task.Delay(pause * (1 + ((LeaderElectionOptions.Jitter - 1) * Random.Shared.NextDouble())), time, token);
         }
 
         Become(Phase.Leading);

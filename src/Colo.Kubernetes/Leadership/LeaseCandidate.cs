@@ -137,10 +137,18 @@ internal sealed class LeaseCandidate(IKubernetes client, LeaderElectionOptions o
         TimeSpan duration = TimeSpan.FromSeconds(seen.Value.Spec?.LeaseDurationSeconds ?? 0);
         TimeSpan needed = duration > options.LeaseDuration ? duration : options.LeaseDuration;
         string? holder = seen.Value.Spec?.HolderIdentity;
-        return string.IsNullOrEmpty(holder)
-            || holder == options.Identity
-            || unchanged >= needed
-            || (unchanged >= needed / PartForWhoIsGone && IsHolderGone);
+        if (string.IsNullOrEmpty(holder) || holder == options.Identity || unchanged >= needed)
+        {
+            return true;
+        }
+
+        if (unchanged < needed / PartForWhoIsGone || !IsHolderGone)
+        {
+            return false;
+        }
+
+        log.HolderGone(key, holder, unchanged.TotalSeconds, needed.TotalSeconds);
+        return true;
     }
 
     private void TellHolder()

@@ -10,8 +10,8 @@ internal sealed class LeaderElection : IDisposable
 {
     public const string LeaseName = "colo-operator";
 
-    /// <summary>Both speak each second; the Lease is looked at about as often. Whose silences begin further apart did not die together.</summary>
-    private static readonly TimeSpan Together = TimeSpan.FromSeconds(3);
+    /// <summary>An agent speaks each second; a late word and a late look at the Lease come on top.</summary>
+    private static readonly TimeSpan AgentsCadence = TimeSpan.FromSeconds(2);
 
     private readonly k8s.Kubernetes? api;
     private readonly LeaderElectionService? service;
@@ -24,6 +24,7 @@ internal sealed class LeaderElection : IDisposable
         }
 
         api = KubernetesConnection.Open(KubernetesConnection.FindConfiguration(options.Kubeconfig));
+        TimeSpan retry = options.LeaderLease / 6;
         LeaderElectionOptions election = new()
         {
             Namespace = options.Namespace,
@@ -31,9 +32,9 @@ internal sealed class LeaderElection : IDisposable
             Identity = options.Identity,
             LeaseDuration = options.LeaderLease,
             RenewDeadline = options.LeaderLease * 2 / 3,
-            RetryPeriod = options.LeaderLease / 6,
+            RetryPeriod = retry,
             ShutdownGrace = TimeSpan.FromSeconds(5),
-            IsHolderGone = (holder, silent) => HasDiedWithItsNode(holder, silent, cluster.Agents),
+            IsHolderGone = (holder, silent) => HasDiedWithItsNode(holder, silent, cluster.Agents, Together(retry)),
         };
 
         // The process is ended by who runs it: it has more to end than this.
@@ -50,12 +51,17 @@ internal sealed class LeaderElection : IDisposable
     /// alone, so a leader that lives on unheard can do no harm until its deadline.
     /// </summary>
     /// <param name="holder">NAME@NODE; where it names no node, or one whose agent never spoke, nothing is known.</param>
-    /// <param name="silent">For how long the Lease was not renewed.</param>
-    internal static bool HasDiedWithItsNode(string holder, TimeSpan silent, AgentFeed agents)
+    /// <param name="silent">For how long the Lease was not seen renewed.</param>
+    /// <param name="agents">What was heard of the agents.</param>
+    /// <param name="together">Whose silences begin further apart did not die together.</param>
+    internal static bool HasDiedWithItsNode(string holder, TimeSpan silent, AgentFeed agents, TimeSpan together)
     {
         int at = holder.LastIndexOf('@');
-        return at > 0 && agents.Describe(holder[(at + 1)..]) is { Answers: false, Status: not null } agent && agent.SilentFor - silent <= Together;
+        return at > 0 && agents.Describe(holder[(at + 1)..]) is { Answers: false, Status: not null } agent && agent.SilentFor - silent <= together;
     }
+
+    /// <summary>A renewal is seen up to a look later than it was made, so the Lease of a dead leader seems to fall silent later than its agent.</summary>
+    internal static TimeSpan Together(TimeSpan retry) => (retry * LeaderElectionOptions.Jitter) + AgentsCadence;
 
     public void Dispose() => api?.Dispose();
 }
