@@ -280,8 +280,8 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
             case FaultKind.DiskRestored or FaultKind.DiskForeign when machine.IsUp && !evidence.IsOnlyCopy(machine) && machine.State is not null && machine.Medium is not null:
                 return Replaced(fault, machine, fault.Kind == FaultKind.DiskRestored ? () => evidence.Restore(machine) : () => evidence.BecomeForeign(machine));
             case FaultKind.MapRots when world.Arbiter.Record is { SecondaryState: AgentApi.SecondaryState.InSync } pair
-                && world.Machine(pair.Primary).IsRunning && world.Machine(pair.Secondary).IsUp:
-                return RotMapInUse(world.Machine(pair.Primary), world.Machine(pair.Secondary));
+                && world.Machine(pair.Primary).IsRunning && world.Machine(pair.Secondary).IsRunning:
+                return RotMapInUse(fault, world.Machine(pair.Primary), world.Machine(pair.Secondary));
             case FaultKind.StateRots or FaultKind.LineageRots or FaultKind.ActivityRots or FaultKind.BuffersRot when machine.IsRunning:
                 if (!evidence.CanRot(fault.Kind, machine))
                 {
@@ -393,21 +393,26 @@ internal sealed class Injector(SimWorld world, IReadOnlyList<Fault> schedule)
         return Nothing;
     }
 
-    /// <summary>Only what a primary alone has marked depends on its map: so the other copy is away, until the map has rotted.</summary>
-    private Action RotMapInUse(Machine primary, Machine secondary)
+    /// <summary>Only what a primary alone has marked depends on its map: so the other copy is away, until the map has rotted. Its agent alone: a
+    /// machine that goes down makes every hot extent suspect, which hides what the map has lost.</summary>
+    private Action RotMapInUse(Fault fault, Machine primary, Machine secondary)
     {
-        power.Off(secondary);
-        return () =>
+        power.Kill(secondary);
+        When(() => primary.Lineage is { Record.Base.IsNone: false, HasMarks: true }, TimeSpan.FromSeconds(20), _ =>
         {
-            if (primary.IsRunning && primary.Lineage is not null)
+            world.Engine.After(fault.Chance * TimeSpan.FromSeconds(2), () =>
             {
-                power.Kill(primary);
-                evidence.Rot(FaultKind.MapRots, primary, dice);
-                power.StartAgent(primary);
-            }
+                if (!isOver && primary.IsRunning && primary.Lineage is not null)
+                {
+                    power.Kill(primary);
+                    evidence.Rot(FaultKind.MapRots, primary, dice);
+                    power.StartAgent(primary);
+                }
 
-            power.On(secondary);
-        };
+                power.StartAgent(secondary);
+            });
+        });
+        return Nothing;
     }
 
     /// <summary>Off and on, and a backup in between; later off again, and the backup is put back before it is on.</summary>

@@ -49,6 +49,8 @@ internal sealed class LineageFiles
     /// <summary>In the map's file, as it would be found after a power loss.</summary>
     public bool IsMarkedDurably(long offsetBytes) => IsSet(durable, offsetBytes);
 
+    public bool HasMarks => Marked().Any();
+
     public bool IsHot(long offsetBytes) => Activity.Contains((int)(offsetBytes / ActivityLog.ExtentBytes));
 
     public void Read(Span<byte> bits)
@@ -103,13 +105,24 @@ internal sealed class LineageFiles
         synced = syncs;
     }
 
-    /// <summary>A byte of the map that holds marks, where there is one, has lost them.</summary>
+    /// <summary>A sector of the map that holds marks, where there is one, has lost them.</summary>
     public void RotMap(Dice dice)
     {
-        int[] marked = [.. Enumerable.Range(0, map.Length).Where(at => at % MapSector.Bytes < MapSector.BitBytes && durable[at] != 0)];
-        int rotten = marked.Length > 0 ? dice.Pick(marked) : dice.Below(map.Length);
-        (map[rotten], durable[rotten]) = ((byte)(marked.Length > 0 ? 0 : map[rotten] ^ 0x20), (byte)(marked.Length > 0 ? 0 : durable[rotten] ^ 0x20));
+        int[] marked = [.. Marked()];
+        int at = marked.Length > 0 ? dice.Pick(marked) : dice.Below(map.Length);
+        if (marked.Length == 0)
+        {
+            map[at] = durable[at] ^= 0x20;
+            return;
+        }
+
+        int sector = at / MapSector.Bytes * MapSector.Bytes;
+        map.AsSpan(sector, MapSector.BitBytes).Clear();
+        durable.AsSpan(sector, MapSector.BitBytes).Clear();
     }
+
+    /// <summary>Bytes of the file that hold a mark.</summary>
+    private IEnumerable<int> Marked() => Enumerable.Range(0, map.Length).Where(at => at % MapSector.Bytes < MapSector.BitBytes && map[at] != 0);
 
     /// <summary>What a backup of the powered-off machine would hold.</summary>
     public LineageFiles Copy() => new(this);
