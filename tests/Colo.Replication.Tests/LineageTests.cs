@@ -320,6 +320,32 @@ public sealed class LineageTests
         pair.ShouldBeEqual();
     }
 
+    [Theory]
+    [InlineData(ResyncMode.Auto)]
+    [InlineData(ResyncMode.Full)]
+    public async Task A_primary_that_was_put_back_to_an_earlier_outage_is_refused_though_it_has_written_its_state_as_often(ResyncMode mode)
+    {
+        await using LineagePair pair = await LineagePair.RunningAsync();
+        pair.LoseLink();
+        await pair.AloneAsync(pair.A);
+        await pair.A.Primary.WriteAsync(0, 4096, 0x51);
+        MemoryLineageStore old = pair.A.Store.AfterPowerLoss();
+        byte[] disk = [.. pair.A.Disk.Content];
+        await pair.SyncAsync(pair.A, pair.B, mode);
+        await pair.A.Primary.WriteAsync(8 << 20, 4096, 0x52);
+        pair.LoseLink();
+        await pair.AloneAsync(pair.A);
+        await pair.KillAsync(pair.A);
+        pair.A.Store = old;
+        old.Record = old.Record with { Writes = old.Record.Writes + 100 };
+        disk.CopyTo(pair.A.Disk.Content);
+        await pair.OpenPrimaryAsync(pair.A);
+        ReplicationException refused = await Should.ThrowAsync<ReplicationException>(() => pair.AttachAsync(pair.A, pair.B, ResyncMode.Auto));
+        refused.Fault.ShouldBe(ReplicationFault.Unrelated);
+        refused.Message.ShouldContain("is not known here");
+        pair.B.Disk.Content.ShouldHold(8 << 20, 4096, 0x52);
+    }
+
     [Fact]
     public async Task A_write_of_a_primary_that_announces_nothing_makes_the_secondary_forget_its_generation()
     {

@@ -182,13 +182,18 @@ public sealed class ReplicaLineage
             return new LineageAnnouncement(new(next.Term), next.Current, next.Current, IsEqual: true, node, record.Writes);
         }
 
-        GenerationId from = record.Base;
-        if (plan == AttachPlan.Full || record.Base.IsNone)
+        bool isNamed = !record.Base.IsNone && plan != AttachPlan.Full;
+        GenerationId from = isNamed ? record.Base : plan == AttachPlan.Bitmap ? record.Current : draw();
+        if (!record.Attached || (!isNamed && from == record.Current))
         {
-            // A name for whatever it holds: an interrupted copy is then found again by it.
-            bool isShared = plan == AttachPlan.Bitmap;
-            from = isShared ? record.Current : draw();
-            next = isShared ? next.Begin(draw()) with { Base = from } : next with { Base = from, History = [from, .. next.History.Take(LineageRecord.MaxHistory - 1)] };
+            // What it was while alone is over: a copy of that time, put back, is then known by it.
+            next = next.Begin(draw());
+        }
+
+        if (!isNamed)
+        {
+            // A name for whatever the secondary holds: an interrupted copy is then found again by it.
+            next = next with { Base = from, History = [from, .. next.History.Where(id => id != from).Take(LineageRecord.MaxHistory - 1)] };
         }
 
         if (plan == AttachPlan.Full)
