@@ -19,7 +19,7 @@ select_projects() {
     tr -s ' ' '\n' <<<"$TESTS"
     return
   fi
-  local slow="Colo.Cli.Tests Colo.Agent.Tests Colo.EndToEnd.Tests Colo.Conformance.Tests" name
+  local slow="Colo.Operator.Tests Colo.Agent.Tests Colo.Cli.Tests Colo.Kubectl.Tests Colo.Simulation.Tests Colo.EndToEnd.Tests" name
   for name in $slow; do [[ -d tests/$name ]] && echo "$name"; done
   for name in tests/*.Tests; do
     name=${name#tests/}

@@ -41,7 +41,7 @@ public sealed class DeathTests(KubeApiServerFixture kube) : ClusterTest(kube)
         OperatorProcess op = StartOperator();
         await ProtectedVolumeAsync();
         await using PersistentGuest guest = StartGuest();
-        for (int round = 0; round < 6; round++)
+        for (int round = 0; round < 3; round++)
         {
             await guest.MoreAsync(50, $"round {round}: a guest writes");
             (string primary, string secondary) = await PairAsync();

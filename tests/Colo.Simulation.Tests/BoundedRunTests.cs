@@ -27,7 +27,7 @@ public sealed partial class BoundedRunTests(ITestOutputHelper output)
         "event:promoted LastCheckpoint", "check:view", "check:equal", "end:protected",
         "check:5 acknowledged alone", "check:5 acknowledged by both", "check:6 cleared", "check:6 map ended", "check:9 equal when recorded",
         "check:10 full", "check:10 by the map", "check:10 as equal", "check:12 requests", "check:12 buffers",
-        "case:a third node", "case:both down, the stale one back first", "case:call repeated PrepareRequest", "case:failover during resync",
+        "case:a third node", "case:both down, the stale one back first", "case:call repeated PrepareRequest", "case:failover during resync", "case:the map rots in use",
     ];
 
     [Fact]
