@@ -57,16 +57,15 @@ internal sealed class LeadingService(
     private async Task LeadAsync(CancellationToken token)
     {
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(token);
-        Task signing = certificates?.RunAsync(end.Token) ?? Task.Delay(Timeout.Infinite, end.Token);
-        Task driving = DriveAsync(end.Token);
+        Task[] work = certificates is null ? [DriveAsync(end.Token)] : [certificates.RunAsync(end.Token), DriveAsync(end.Token)];
         try
         {
-            await await Task.WhenAny(signing, driving);
+            await await Task.WhenAny(work);
         }
         finally
         {
             await end.CancelAsync();
-            await Task.WhenAll(signing, driving).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            await Task.WhenAll(work).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         }
     }
 
