@@ -65,6 +65,8 @@ public sealed class FaultyDisk : IAsyncDisposable
         await Tool.BashAsync($"cat /dev/zero >'{ballast}' 2>/dev/null || true");
         return () =>
         {
+            // Emptied first: where an agent has looked at it, the kernel remembers the deleted file, and it would keep its space.
+            new FileStream(ballast, FileMode.Truncate).Dispose();
             File.Delete(ballast);
             return Task.CompletedTask;
         };
