@@ -25,6 +25,7 @@ internal sealed class LeaderElection : IDisposable
 
         api = KubernetesConnection.Open(KubernetesConnection.FindConfiguration(options.Kubeconfig));
         TimeSpan retry = options.LeaderLease / 6;
+        TimeSpan together = Together(retry);
         LeaderElectionOptions election = new()
         {
             Namespace = options.Namespace,
@@ -34,7 +35,7 @@ internal sealed class LeaderElection : IDisposable
             RenewDeadline = options.LeaderLease * 2 / 3,
             RetryPeriod = retry,
             ShutdownGrace = TimeSpan.FromSeconds(5),
-            IsHolderGone = (holder, silent) => HasDiedWithItsNode(holder, silent, cluster.Agents, Together(retry)),
+            IsHolderGone = (holder, silent) => HasDiedWithItsNode(holder, silent, cluster.Agents, together),
         };
 
         // The process is ended by who runs it: it has more to end than this.
@@ -60,8 +61,8 @@ internal sealed class LeaderElection : IDisposable
         return at > 0 && agents.Describe(holder[(at + 1)..]) is { Answers: false, Status: not null } agent && agent.SilentFor - silent <= together;
     }
 
-    /// <summary>A renewal is seen up to a look later than it was made, so the Lease of a dead leader seems to fall silent later than its agent.</summary>
-    internal static TimeSpan Together(TimeSpan retry) => (retry * LeaderElectionOptions.Jitter) + AgentsCadence;
-
     public void Dispose() => api?.Dispose();
+
+    /// <summary>A renewal is seen up to a look later than it was made, so the Lease of a dead leader seems to fall silent later than its agent.</summary>
+    private static TimeSpan Together(TimeSpan retry) => (retry * LeaderElectionOptions.Jitter) + AgentsCadence;
 }
